@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+
+.PHONY: demo test test-slow test-oldest format clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/doggan demo
+
+test: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+test-slow: $(VENV)/installed
+	$(VENV)/bin/pytest -m slow
+
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/pytest
+
+format: $(VENV)/installed
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -e '.[test,jax]'
+	touch $@
+
+# The oldest stack a Kaggle image still carries; TensorFlow backend only.
+$(OLDEST)/installed: setup.cfg pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install -q -e '.[test]' -c tests/oldest.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OLDEST) demo

@@ -1,0 +1,172 @@
+"""Recipes: TOML files that state only what differs from the defaults in `doggan.config`, loaded strictly."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from doggan.config import Config
+from doggan.errors import DogganError
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "labels": ("intended", "published"),
+    "lr.schedule": ("cosine", "constant"),
+}
+_AT_LEAST_ONE = ("train.epochs", "train.batch_size", "train.samples", "train.keep", "generator.latent_dim")
+_NOT_NEGATIVE = (
+    "seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every", "train.score_every",
+    "g_optimizer.lr", "d_optimizer.lr", "generator.init.std", "discriminator.init.std",
+)  # fmt: skip
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_recipe(recipe: str, overrides: tuple[str, ...] = ()) -> Config:
+    """The resolved configuration of a recipe.
+
+    Args:
+        recipe: the name of a recipe of the package, or the path of a TOML file.
+        overrides: "key=value" with the key dotted, for example "generator.latent_dim=64" or "lr.schedule=constant";
+            the value is TOML, and a bare word is taken as a string.
+
+    Raises:
+        DogganError: an unknown recipe or key (the nearest valid one is named), a wrong type, or a value out of range.
+    """
+    path = Path(recipe)
+    if path.suffix == ".toml":
+        name, text = path.stem, _read(path)
+    elif recipe in recipe_names():
+        name, text = recipe, (resources.files(__name__) / f"{recipe}.toml").read_text(encoding="utf-8")
+    else:
+        raise DogganError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}; give one of {', '.join(recipe_names())} or a .toml file.")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DogganError(f"{recipe} is not valid TOML: {error}.") from None
+    for override in overrides:
+        _set(table, override)
+    return config_from_dict({"recipe": name} | table, source=recipe)
+
+
+def config_from_dict(table: dict[str, Any], source: str) -> Config:
+    """A `Config` from nested dictionaries; what is absent takes its default.
+
+    Raises:
+        DogganError: an unknown key, a wrong type or a value out of range; `source` is named.
+    """
+    config: Config = _build(Config, table, "", source)
+    values = flatten(config)
+    for key, choices in _CHOICES.items():
+        if values[key] not in choices:
+            raise DogganError(f"{source}: {key} = {values[key]!r} is not one of {', '.join(choices)}.")
+    for keys, least in ((_AT_LEAST_ONE, 1), (_NOT_NEGATIVE, 0)):
+        for key in keys:
+            if values[key] < least:
+                raise DogganError(f"{source}: {key} = {values[key]} must be at least {least}.")
+    if not 0 <= config.label_noise.flip <= 1:
+        raise DogganError(f"{source}: label_noise.flip = {config.label_noise.flip} must lie between 0 and 1.")
+    return config
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every setting by its dotted key."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= flatten(value, f"{prefix}{field.name}.")
+        else:
+            flat[prefix + field.name] = value
+    return flat
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """One line "key: old → new" for every setting in which two configurations differ."""
+    before, after = flatten(old), flatten(new)
+    return [f"{key}: {before[key]} → {after[key]}" for key in before if before[key] != after[key]]
+
+
+def as_toml(config: Config) -> str:
+    """The whole configuration as TOML text that `load_recipe` reads back."""
+    lines = [f"{key} = {_toml(value)}" for key, value in flatten(config).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DogganError(f"The recipe {path} cannot be read ({error}).") from None
+
+
+def _set(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise DogganError(f"--set {override!r} is not of the form key=value, for example train.epochs=10.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise DogganError(f"--set {override}: {parent} is a value, not a table of settings.")
+    table[last] = value
+
+
+def _build(kind: type, table: Any, prefix: str, source: str) -> Any:
+    if not isinstance(table, dict):
+        raise DogganError(f"{source}: {prefix.rstrip('.')} is a table of settings, not the value {table!r}.")
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise DogganError(f"{source}: there is no setting {prefix}{key}{_nearest(prefix + key, flatten(Config()))}.")
+    return kind(**{key: _convert(hints[key], value, prefix + key, source) for key, value in table.items()})
+
+
+def _convert(kind: Any, value: Any, key: str, source: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, f"{key}.", source)
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if isinstance(value, list | tuple):
+            if kinds[-1] is Ellipsis:
+                return tuple(_convert(kinds[0], item, key, source) for item in value)
+            if len(kinds) == len(value):
+                return tuple(_convert(each, item, key, source) for each, item in zip(kinds, value, strict=True))
+    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif type(value) is kind:
+        return value
+    raise DogganError(f"{source}: {key} = {value!r} is not {_describe(kind)}.")
+
+
+def _describe(kind: Any) -> str:
+    if isinstance(kind, types.GenericAlias):
+        kinds = [item for item in get_args(kind) if item is not Ellipsis]
+        return f"a list of {'' if Ellipsis in get_args(kind) else f'{len(kinds)} '}{kinds[0].__name__} values"
+    article = "an" if kind is int else "a"
+    return f"{article} {kind.__name__}"
+
+
+def _nearest(word: str, words: Any) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""
