@@ -1,0 +1,138 @@
+"""Checkpoints: one `.npz` without pickle that holds every variable training moves, the step and a score."""
+
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doggan.errors import DogganError
+from doggan.files import atomic_path
+from doggan.training.gan import GAN, to_numpy
+
+FORMAT_VERSION = 1
+_NAME = re.compile(r"step-(\d{8})\.npz")
+_BEST = "best.npz"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The folder of a run's checkpoints: `step-00001234.npz` (the newest `keep`) and `best.npz`.
+
+    A file appears whole or not at all, whatever kills the process, and its content is guarded by the CRC of the zip.
+    """
+
+    folder: Path
+    keep: int = 2
+
+    def saved(self) -> list[tuple[int, Path]]:
+        """(step, file) of every numbered checkpoint, oldest first."""
+        found = [(_NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*.npz")]
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    def find(self, which: str = "best") -> Path:
+        """The file of "best" (the newest where none was scored), "newest", or a step number.
+
+        Raises:
+            DogganError: there is no such checkpoint.
+        """
+        best, saved = self.folder / _BEST, dict(self.saved())
+        if which == "best" and best.exists():
+            return best
+        if which in ("best", "newest") and saved:
+            return saved[max(saved)]
+        if which.isdigit() and int(which) in saved:
+            return saved[int(which)]
+        have = [str(step) for step in saved] + (["best"] if best.exists() else [])
+        raise DogganError(f"{self.folder} has no checkpoint {which!r}; it has {', '.join(have) or 'none at all'}.")
+
+    def save(self, gan: GAN, score: float | None = None) -> Path:
+        """Write the checkpoint of the current step; also as `best.npz` where `score` (lower is better) is the best."""
+        values = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
+        step = int(values["step"])
+        path = self.folder / f"step-{step:08d}.npz"
+        _write(path, values, score)
+        if score is not None and np.isfinite(score):
+            best = self.best_score()
+            if best is None or score < best:
+                _write(self.folder / _BEST, values, score)
+        for _, old in self.saved()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def best_score(self) -> float | None:
+        """The score of `best.npz`, or None where nothing was scored yet."""
+        best = self.folder / _BEST
+        return _read_meta(best)["score"] if best.exists() else None
+
+    def restore_newest(self, gan: GAN) -> int | None:
+        """Restore the newest checkpoint that reads whole and return its step; None where there is none.
+
+        A damaged file is renamed to `*.damaged` and the one before it is taken.
+        """
+        for step, path in reversed(self.saved()):
+            try:
+                restore(gan, path)
+            except _Damaged as error:
+                print(f"{error} Going back to the checkpoint before it.")
+                path.rename(path.with_suffix(".npz.damaged"))
+                continue
+            return step
+        return None
+
+
+class _Damaged(DogganError):
+    """A checkpoint that cannot be read whole."""
+
+
+def restore(gan: GAN, path: Path) -> None:
+    """Give every variable of `gan` the value it has in the checkpoint at `path`.
+
+    Raises:
+        DogganError: the file is damaged, or belongs to other networks or optimizers.
+    """
+    _assign(gan.saved_variables(), path)
+
+
+def restore_generator(generator: Any, path: Path) -> int:
+    """Give the generator alone its values from the checkpoint at `path` and return the checkpoint's step.
+
+    Raises:
+        DogganError: the file is damaged, or belongs to another network.
+    """
+    named = {f"generator.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
+    _assign(named, path)
+    return int(_read(path, ["step"])["step"])
+
+
+def _assign(variables: dict[str, Any], path: Path) -> None:
+    values = _read(path, list(variables))
+    for key, variable in variables.items():
+        if key not in values or values[key].shape != tuple(variable.shape):
+            found = f"has shape {values[key].shape}" if key in values else "is missing"
+            raise DogganError(
+                f"{path} belongs to another recipe: {key} {found} where the network has {tuple(variable.shape)}."
+            )
+    for key, variable in variables.items():
+        variable.assign(values[key])
+
+
+def _write(path: Path, values: dict[str, np.ndarray], score: float | None) -> None:
+    meta = json.dumps({"format_version": FORMAT_VERSION, "score": score})
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, meta=np.array(meta), **values)  # type: ignore[arg-type]
+
+
+def _read(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in keys if key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _Damaged(f"The checkpoint {path} is damaged ({error}).") from None
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    return json.loads(str(_read(path, ["meta"])["meta"]))

@@ -1,0 +1,71 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photographs and reference values, which is not part of the repository."""
+    folder = Path(os.environ.get("DOGGAN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "stanford-dogs").is_dir():
+        pytest.skip(f"real data not at {folder}; set DOGGAN_TEST_DATA to the folder that holds stanford-dogs/")
+    return folder
+
+
+@pytest.fixture
+def tiny_images():
+    """An `ImageSet` of 40 pictures 32×32: 32 for training, 8 held out, in two classes of other brightness."""
+    import numpy as np
+
+    from doggan.data.imageset import ImageSet
+
+    rng = np.random.default_rng(1)
+    labels = (np.arange(40) % 2).astype(np.int32)
+    images = rng.integers(0, 120, (40, 32, 32, 3)) + 100 * labels[:, None, None, None]
+    return ImageSet(
+        images=images.astype(np.uint8),
+        labels=labels,
+        class_names=("dark", "light"),
+        source_ids=np.array([f"photo-{i}" for i in range(40)]),
+        boxes=np.zeros((40, 4), np.int32),
+        split=(np.arange(40) >= 32).astype(np.uint8),
+    )
+
+
+TINY = """
+[generator]
+latent_dim = 6
+base_size = 8
+base_depth = 4
+widths = [8, 4]
+strides = [2, 2]
+batch_norm = [true, true]
+dropout = [0.5, 0.0]
+
+[discriminator]
+widths = [4, 8]
+strides = [2, 2]
+batch_norm = [false, true]
+dropout = [0.0, 0.2]
+
+[train]
+epochs = 4
+batch_size = 8
+samples = 4
+score_every = 2
+score_samples = 16
+"""
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path) -> Path:
+    """A recipe file for 32×32 pictures that trains in seconds: 4 epochs of 4 steps on `tiny_images`."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path

@@ -1,0 +1,98 @@
+"""Checkpoints: whole, exact, and honest about what they do not fit."""
+
+import keras
+import numpy as np
+import pytest
+
+from doggan.errors import DogganError
+from doggan.training.checkpoints import Checkpoints, restore, restore_generator
+from doggan.training.gan import GAN, to_numpy
+
+pytestmark = pytest.mark.both_backends
+
+
+def make_gan(width=4):
+    generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width), keras.layers.BatchNormalization()])
+    discriminator = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1)])
+    gan = GAN(generator, discriminator)
+    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    return gan
+
+
+def scramble(gan, seed):
+    rng = np.random.default_rng(seed)
+    for variable in gan.saved_variables().values():
+        variable.assign(rng.integers(0, 100, variable.shape).astype(variable.dtype))
+
+
+def values(gan):
+    return {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
+
+
+def test_every_variable_comes_back_bit_for_bit(tmp_path):
+    gan, other = make_gan(), make_gan()
+    scramble(gan, 0)
+    path = Checkpoints(tmp_path).save(gan)
+    restore(other, path)
+    before, after = values(gan), values(other)
+    assert set(before) == set(after)
+    assert sum(key.startswith("g_optimizer") for key in before) == 2 + 2 * 4  # iterations, rate, moments of 4 weights
+    assert any("moving_variance" in key for key in before)
+    for key in before:
+        np.testing.assert_array_equal(before[key], after[key])
+        assert before[key].dtype == after[key].dtype
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=2)
+    for step, score in ((1, 0.5), (2, 0.2), (3, None), (4, 0.3), (5, float("nan"))):
+        gan.step.assign(step)
+        checkpoints.save(gan, score)
+    assert [step for step, _ in checkpoints.saved()] == [4, 5]
+    assert checkpoints.best_score() == 0.2
+    generator = make_gan().generator
+    assert restore_generator(generator, checkpoints.find("best")) == 2
+    assert restore_generator(generator, checkpoints.find("newest")) == 5
+    assert restore_generator(generator, checkpoints.find("4")) == 4
+    with pytest.raises(DogganError, match="it has 4, 5, best"):
+        checkpoints.find("7")
+
+
+def test_without_a_score_the_best_is_the_newest(tmp_path):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    with pytest.raises(DogganError, match="none at all"):
+        checkpoints.find("best")
+    gan.step.assign(3)
+    assert checkpoints.save(gan) == checkpoints.find("best")
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path, capsys):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    for step in (1, 2):
+        gan.step.assign(step)
+        last = checkpoints.save(gan)
+    damaged = bytearray(last.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 200] = bytes(200)
+    last.write_bytes(bytes(damaged))
+    assert checkpoints.restore_newest(make_gan()) == 1
+    assert "is damaged" in capsys.readouterr().out
+    assert (tmp_path / "step-00000002.npz.damaged").exists()
+    last.write_bytes(b"")
+    assert checkpoints.restore_newest(make_gan()) == 1
+
+
+def test_an_empty_folder_restores_nothing(tmp_path):
+    assert Checkpoints(tmp_path).restore_newest(make_gan()) is None
+
+
+def test_another_network_is_refused_before_anything_is_assigned(tmp_path):
+    gan = make_gan()
+    scramble(gan, 1)
+    path = Checkpoints(tmp_path).save(gan)
+    other = make_gan(width=5)
+    before = values(other)
+    with pytest.raises(DogganError, match=r"another recipe: generator.000.kernel has shape \(3, 4\)"):
+        restore(other, path)
+    for key, value in values(other).items():
+        np.testing.assert_array_equal(value, before[key])
