@@ -1,0 +1,6 @@
+"""Keras layers that Keras does not have."""
+
+from doggan.layers.dropout import Dropout
+from doggan.layers.spectral import ConvSN2D, ConvSN2DTranspose, DenseSN, EmbeddingSN, SpectralNorm
+
+__all__ = ["ConvSN2D", "ConvSN2DTranspose", "DenseSN", "Dropout", "EmbeddingSN", "SpectralNorm"]
