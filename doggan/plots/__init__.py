@@ -1,0 +1,17 @@
+"""Pictures of data and of training: sheets, the class histogram, loss figures, the GIF of a run."""
+
+from doggan.plots.gif import write_gif
+from doggan.plots.losses import all_losses, epoch_losses
+from doggan.plots.sheets import balanced_choice, class_histogram, display_name, grid, labelled_sheet, save_png
+
+__all__ = [
+    "all_losses",
+    "balanced_choice",
+    "class_histogram",
+    "display_name",
+    "epoch_losses",
+    "grid",
+    "labelled_sheet",
+    "save_png",
+    "write_gif",
+]

@@ -1,0 +1,55 @@
+"""Atomic files: whole or absent, whatever happens in between."""
+
+import os
+import stat
+
+import pytest
+
+from doggan.files import atomic_path, write_text
+
+
+def test_replaces_and_makes_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "notes.txt"
+    write_text(path, "eins")
+    write_text(path, "zwei, ü")
+    assert path.read_bytes() == "zwei, ü".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_error_keeps_the_old_file(tmp_path):
+    path = tmp_path / "notes.txt"
+    write_text(path, "old")
+
+    def interrupted():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            assert path.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_is_beside_with_the_same_suffix(tmp_path):
+    with atomic_path(tmp_path / "picture.png") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".png"
+        assert temporary.name != "picture.png"
+        assert not (tmp_path / "picture.png").exists()
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "notes.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "notes.txt").stat().st_mode) == 0o640
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError):
+        write_text(tmp_path / "file" / "notes.txt", "x")
