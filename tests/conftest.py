@@ -69,3 +69,22 @@ def tiny_recipe(tmp_path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
     return path
+
+
+@pytest.fixture
+def tiny64_recipe(tmp_path) -> Path:
+    """A recipe file for 64×64 pictures, as `prepare` makes them, that takes a step in milliseconds."""
+    text = TINY.replace("base_size = 8", "base_size = 4").replace("strides = [2, 2]", "strides = [4, 4]")
+    path = tmp_path / "tiny64.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dog_tree(tmp_path_factory) -> Path:
+    """A synthetic Stanford-Dogs tree of 24 photographs; only to be read."""
+    from doggan.data.synthetic import draw_tree
+
+    folder = tmp_path_factory.mktemp("dogs") / "stanford-dogs"
+    draw_tree(folder, 24, seed=0, progress=False)
+    return folder

@@ -1,0 +1,152 @@
+"""The whole path on drawn dogs: draw, prepare, train, sample, submit, check, and measure what was learned."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doggan import plots, runs
+from doggan.data.imageset import ImageSet
+from doggan.data.prepare import prepare
+from doggan.data.synthetic import draw_tree
+from doggan.errors import DogganError
+from doggan.metrics.proxy import RandomKID, mean_pairwise_distance
+from doggan.recipes import load_recipe
+from doggan.sampling import generate
+from doggan.submission import check_submission, write_submission
+
+PHOTOGRAPHS = 800
+HOLDOUT = 0.2
+MEASURED = 1000  # samples the distances are measured on
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the network learned, in figures.
+
+    Attributes:
+        kid: distance of its samples to held-out dogs (KID on a fixed random convolutional network).
+        kid_untrained: the same for the generator before its first step.
+        spread: mean pairwise distance of its samples over that of the held-out dogs; 0 is one picture over and over.
+    """
+
+    kid: float
+    kid_untrained: float
+    spread: float
+
+    def __str__(self) -> str:
+        return (
+            f"distance to held-out dogs: {self.kid:.4f}, {self.kid / self.kid_untrained:.2f} of the untrained "
+            f"generator's {self.kid_untrained:.4f} (KID, fixed random network)\n"
+            f"variety: mean pairwise distance of the samples is {self.spread:.2f} of the held-out dogs'"
+        )
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything is, and how long it took."""
+
+    photographs: Path
+    data: Path
+    run: Path
+    sheet: Path
+    losses: Path
+    gif: Path
+    submission: Path
+    learned: Learned
+    seconds: float
+
+    def __str__(self) -> str:
+        places = {
+            "drawn photographs": self.photographs,
+            "prepared crops": self.data,
+            "run folder": self.run,
+            "sample sheet": self.sheet,
+            "losses": self.losses,
+            "learning, as a GIF": self.gif,
+            "submission": self.submission,
+        }
+        width = max(map(len, places))
+        lines = [f"{name:<{width}}  {path}" for name, path in places.items()]
+        return "\n".join([*lines, "", str(self.learned), f"done in {self.seconds:.0f} s"])
+
+
+def demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    recipe: str = "dogs-demo",
+    overrides: tuple[str, ...] = (),
+    photographs: int = PHOTOGRAPHS,
+    count: int = 10_000,
+    progress: bool = True,
+) -> DemoResult:
+    """Draw a synthetic Stanford-Dogs tree, prepare it, train a narrow DCGAN on it, and write a checked submission.
+
+    Args:
+        out: a folder that does not hold a demo yet.
+        seed: decides the drawn dogs and the run.
+        recipe, overrides: what to train, as in `load_recipe`.
+        photographs: how many to draw.
+        count: pictures in the submission.
+        progress: say what is being done, with bars.
+
+    Raises:
+        DogganError: `out` already holds files.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise DogganError(f"{out} is not empty; remove it or choose another --out.")
+
+    def say(text: str) -> None:
+        if progress:
+            print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
+
+    say("drawing photographs of dogs")
+    tree = out / "stanford-dogs"
+    draw_tree(tree, photographs, seed=seed, progress=progress)
+    say("preparing crops")
+    data_path = out / "dogs64.npz"
+    say(str(prepare(tree, data_path, holdout=HOLDOUT, progress=progress)))
+    data = ImageSet.load(data_path)
+    plots.labelled_sheet(out / "crops.png", data)
+
+    say("training a narrow DCGAN")
+    config = load_recipe(recipe, (*overrides, f"seed={seed}"))
+    run = runs.start_run(out / "run", config, data, data_path)
+    untrained = runs.build_generator(run.config, run.image_shape[-1])
+    before = _sample(untrained, MEASURED, seed)
+    say(str(runs.train(run, data, progress=progress)))
+
+    say("sampling and writing the submission")
+    generator, _ = runs.load_generator(run)
+    plots.save_png(out / "samples.png", plots.grid(_sample(generator, 64, seed), scale=2))
+    zip_path = out / "images.zip"
+    write_submission(generate(generator, count, seed=seed, progress=progress), zip_path, count)
+    say(str(check_submission(zip_path, count)))
+
+    learned = measure(before, _sample(generator, MEASURED, seed), data.heldout().images)
+    return DemoResult(
+        photographs=tree,
+        data=data_path,
+        run=run.folder,
+        sheet=out / "samples.png",
+        losses=run.folder / "losses.png",
+        gif=run.gif,
+        submission=zip_path,
+        learned=learned,
+        seconds=time.monotonic() - started,
+    )
+
+
+def measure(before: NDArray[np.uint8], after: NDArray[np.uint8], real: NDArray[np.uint8]) -> Learned:
+    """Compare pictures of the untrained and the trained generator with real ones, all uint8 [N, H, W, C]."""
+    kid = RandomKID(real)
+    return Learned(kid(after), kid(before), mean_pairwise_distance(after) / mean_pairwise_distance(real))
+
+
+def _sample(generator, n: int, seed: int) -> NDArray[np.uint8]:  # type: ignore[no-untyped-def]
+    return np.concatenate(list(generate(generator, n, seed=seed)))

@@ -1,0 +1,18 @@
+"""The one place that wires a recipe to data, networks, training, metrics and plots."""
+
+from doggan.runs.build import build_gan, build_generator, describe_cost, plan_data
+from doggan.runs.folder import Run, next_folder
+from doggan.runs.train import Outcome, load_generator, start_run, train
+
+__all__ = [
+    "Outcome",
+    "Run",
+    "build_gan",
+    "build_generator",
+    "describe_cost",
+    "load_generator",
+    "next_folder",
+    "plan_data",
+    "start_run",
+    "train",
+]

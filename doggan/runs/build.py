@@ -1,0 +1,133 @@
+"""From a configuration to networks, optimizers and the plan of the data; and what that will cost."""
+
+import time
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from doggan.config import Config
+from doggan.data.batches import BatchPlan, batches, choose
+from doggan.data.imageset import ImageSet
+from doggan.errors import DogganError
+from doggan.losses import LOSSES
+from doggan.nets import DISCRIMINATORS, GENERATORS
+from doggan.nets.dcgan import check_discriminator, check_generator, image_size
+from doggan.training.gan import GAN
+from doggan.training.schedules import make_optimizer
+
+
+def training_images(config: Config, data: ImageSet) -> ImageSet:
+    """The pictures a configuration trains on: the training split, or `data.n_images` of it.
+
+    Raises:
+        DogganError: there are none.
+    """
+    images = data.training()
+    if len(images) == 0:
+        raise DogganError("The image set has no training pictures; prepare it with a smaller --holdout.")
+    return images.select(choose(len(images), config.data.n_images, config.seed))
+
+
+def plan_data(config: Config, images: ImageSet) -> BatchPlan:
+    """The order and augmentation of the data, with every setting checked against the others and the pictures.
+
+    Raises:
+        DogganError: settings contradict each other, or the pictures are too few for a batch, not square, or not of the
+            size the generator makes.
+    """
+    _named(LOSSES, config.train.loss, "train.loss")
+    _named(GENERATORS, config.generator.network, "generator.network")
+    _named(DISCRIMINATORS, config.discriminator.network, "discriminator.network")
+    check_generator(config.generator)
+    height, width, channels = images.image_shape
+    size = image_size(config.generator)
+    check_discriminator(config.discriminator, (size, size, channels))
+    if height != width:
+        raise DogganError(f"The pictures are {width}×{height}; the networks want squares. Prepare them again.")
+    if height < size or (height > size and not config.data.random_crop):
+        crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
+        raise DogganError(
+            f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
+            f"them with --size {size}{crop}."
+        )
+    if len(images) < config.train.batch_size:
+        raise DogganError(
+            f"There are {len(images)} training pictures, fewer than one batch of {config.train.batch_size}; lower "
+            "train.batch_size."
+        )
+    return BatchPlan(
+        n_images=len(images),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        stored_size=height,
+        image_size=size,
+        flip=config.data.flip,
+        zoom=config.data.zoom,
+    )
+
+
+def build_generator(config: Config, channels: int) -> keras.Model:
+    """The generator of a configuration, freshly initialised."""
+    return GENERATORS[config.generator.network](config.generator, channels, config.seed)
+
+
+def build_gan(config: Config, image_shape: tuple[int, int, int], steps_per_epoch: int) -> GAN:
+    """Both networks, their optimizers and the loss, compiled and ready for `fit`."""
+    gan = GAN(
+        build_generator(config, image_shape[-1]),
+        DISCRIMINATORS[config.discriminator.network](config.discriminator, image_shape, config.seed),
+        labels=config.labels,
+        label_noise=config.label_noise,
+        seed=config.seed,
+    )
+    total = steps_per_epoch * config.train.epochs
+    gan.compile(
+        make_optimizer(config.g_optimizer, config.lr, total, "g_optimizer"),
+        make_optimizer(config.d_optimizer, config.lr, total, "d_optimizer"),
+        loss=config.train.loss,
+    )
+    return gan
+
+
+def _named(registry: Mapping[str, object], name: str, key: str) -> None:
+    if name not in registry:
+        raise DogganError(f"{key} = {name!r} is not one of {', '.join(registry)}.")
+
+
+def describe_cost(config: Config, data: ImageSet, timed_steps: int = 3) -> str:
+    """Parameters, memory and time of a run, for `--dry-run`; the time is measured by running a few real steps."""
+    images = training_images(config, data)
+    plan = plan_data(config, images)
+    shape = (plan.image_size, plan.image_size, images.image_shape[-1])
+    gan = build_gan(config, shape, plan.steps_per_epoch)
+    parameters = {net.name: net.count_params() for net in (gan.generator, gan.discriminator)}
+    trainable = sum(
+        int(np.prod(v.shape)) for net in (gan.generator, gan.discriminator) for v in net.trainable_variables
+    )
+    # Weights, gradients and Adam's two moments, float32.
+    state = (sum(parameters.values()) + 3 * trainable) * 4
+    activations = _activation_bytes(gan.generator, plan) + 2 * _activation_bytes(gan.discriminator, plan)
+
+    gan.fit(batches(images.images, plan), steps_per_epoch=1, verbose=0, shuffle=False)  # compiles
+    start = time.perf_counter()
+    gan.fit(batches(images.images, plan, 1), steps_per_epoch=timed_steps, verbose=0, shuffle=False)
+    step_seconds = (time.perf_counter() - start) / timed_steps
+    steps = plan.steps_per_epoch * config.train.epochs
+    return "\n".join(
+        [
+            *(f"{name} parameters: {count:,}" for name, count in parameters.items()),
+            f"training pictures: {plan.n_images:,} ({images.images.nbytes / 2**20:.0f} MiB), "
+            f"{plan.steps_per_epoch:,} steps an epoch, {steps:,} in all",
+            f"memory, about: {state / 2**20:.0f} MiB for weights, gradients and optimizers, "
+            f"{activations / 2**20:.0f} MiB for the activations of one step",
+            f"time, about: {step_seconds:.2f} s a step measured here over {timed_steps} steps "
+            f"({plan.batch_size / step_seconds:.0f} images/s), {steps * step_seconds / 3600:.1f} h in all",
+        ]
+    )
+
+
+def _activation_bytes(network: keras.Model, plan: BatchPlan) -> int:
+    """What the outputs of the layers take in float32; backpropagation keeps them all."""
+    per_image = sum(int(np.prod(layer.output.shape[1:])) for layer in network.layers)
+    return per_image * plan.batch_size * 4

@@ -1,0 +1,144 @@
+"""A run is a folder; `Run` knows what lies where in it."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doggan.config import Config
+from doggan.errors import DogganError
+from doggan.files import write_text
+from doggan.recipes import config_from_dict, differences
+from doggan.training.checkpoints import Checkpoints
+
+FORMAT_VERSION = 1
+_PACKAGES = ("doggan", "tensorflow", "keras", "jax", "numpy", "opencv-python", "scipy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run on disk.
+
+    Attributes:
+        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `samples.gif` and
+            `checkpoints/`.
+        config: as resolved when the run was made.
+        image_shape: (height, width, channels) of the pictures the networks see.
+        data_path: the prepared `.npz` it trains on.
+        data_hash: sha256 of the training pictures' bytes.
+    """
+
+    folder: Path
+    config: Config
+    image_shape: tuple[int, int, int]
+    data_path: Path
+    data_hash: str
+
+    @classmethod
+    def create(
+        cls, folder: Path, config: Config, image_shape: tuple[int, int, int], data_path: Path, data_hash: str
+    ) -> "Run":
+        """Make the folder and write config.json.
+
+        Raises:
+            DogganError: the folder already holds a run.
+        """
+        if (folder / "config.json").exists():
+            raise DogganError(f"{folder} already holds a run; continue it with --resume, or choose another --out.")
+        run = cls(folder, config, image_shape, data_path, data_hash)
+        record = {
+            "format_version": FORMAT_VERSION,
+            "config": dataclasses.asdict(config),
+            "image_shape": image_shape,
+            "data": {"path": str(data_path), "sha256": data_hash},
+            "versions": _versions(),
+        }
+        write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """The run in an existing folder.
+
+        Raises:
+            DogganError: there is none, or it was written by a newer doggan.
+        """
+        folder = Path(folder)
+        path = folder / "config.json"
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if record["format_version"] > FORMAT_VERSION:
+                raise DogganError(f"{path} was written by a newer doggan; update doggan to use this run.")
+            height, width, channels = record["image_shape"]
+            config = config_from_dict(record["config"], source=str(path))
+            return cls(
+                folder, config, (height, width, channels), Path(record["data"]["path"]), record["data"]["sha256"]
+            )
+        except OSError:
+            raise DogganError(f"{folder} is not a run: it has no config.json; start one with `doggan train`.") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DogganError(f"{path} is not a run's configuration ({error!r}).") from None
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The run's checkpoints."""
+        return Checkpoints(self.folder / "checkpoints", self.config.train.keep)
+
+    @property
+    def gif(self) -> Path:
+        """The sample sheets through time."""
+        return self.folder / "samples.gif"
+
+    def sheets(self) -> dict[int, Path]:
+        """The sample sheets by epoch, in order."""
+        found = ((re.fullmatch(r"epoch-(\d+)\.png", path.name), path) for path in (self.folder / "samples").glob("*"))
+        return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+    def check_same(self, config: Config, data_hash: str) -> None:
+        """Refuse to continue with another recipe or other pictures.
+
+        Raises:
+            DogganError: names every setting that differs.
+        """
+        changed = differences(self.config, config)
+        if changed:
+            raise DogganError(
+                f"{self.folder} was started with other settings ({'; '.join(changed)}); resume it without changing "
+                "them, or start a new run."
+            )
+        if data_hash != self.data_hash:
+            raise DogganError(
+                f"{self.folder} was trained on other pictures than these; resume it with the file it was started with "
+                f"({self.data_path})."
+            )
+
+
+def next_folder(parent: Path, recipe: str) -> Path:
+    """`parent`/NNNNN-recipe with the next free number."""
+    numbers = [int(match[1]) for path in parent.glob("*") if (match := re.match(r"(\d{5})-", path.name))]
+    return parent / f"{max(numbers, default=-1) + 1:05d}-{recipe}"
+
+
+def hash_images(images: NDArray[np.uint8]) -> str:
+    """sha256 of the pictures' shape and bytes."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,205 @@
+"""The whole path under Kaggle's rules: prepare, train within a time budget, write images.zip, score it.
+
+In a kernel, with the package installed from a wheel under /kaggle/input:
+
+    !python kaggle_submit.py --hours 8.5
+
+Reads the input only, needs no internet, leaves images.zip at the top of the output and well under 500 files in all.
+Run again with the same output, it continues where it stopped.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from doggan import cli
+from doggan.data.archives import extract
+from doggan.data.imageset import ImageSet
+from doggan.data.layout import find_layout
+from doggan.data.prepare import prepare
+from doggan.errors import DogganError
+from doggan.metrics.inception import Inception, find_inception, load_inception
+from doggan.metrics.kaggle import Score, score_submission
+from doggan.metrics.pace import TimeUp
+from doggan.recipes import load_recipe
+from doggan.runs import Run, build_generator, load_generator, start_run, train
+from doggan.sampling import generate, sampling_rate
+from doggan.submission import check_submission, read_submission, write_submission
+
+MOST_SHEETS = 200  # sample sheets; with the rest, far below the 500 files that Kaggle keeps
+SCORING_SHARE = 0.25  # of the budget: scoring that would take more is left out
+ENDING = 90.0  # seconds for the matrix work that follows the last network pass, on two slow cores
+MARGIN = 1.2  # on every estimate of time
+ARCHIVES = ("all-dogs.zip", "annotation.zip")  # how the competition's data may lie in the input, in any case
+MOST_UNPACKED = 4_000_000_000  # bytes of one archive
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Seconds kept free at the end of the budget."""
+
+    sampling: float
+    scoring: float
+
+    @property
+    def seconds(self) -> float:
+        return self.sampling + self.scoring
+
+
+def kaggle_submit(
+    source: Path,
+    output: Path,
+    *,
+    hours: float,
+    recipe: str = "dogs-dcgan",
+    overrides: tuple[str, ...] = (),
+    count: int = 10_000,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> Score | None:
+    """Prepare → train → submit → score within `hours` of wall clock from now.
+
+    Training stops cleanly when what is left is needed for sampling and scoring. The zip is always written whole, even
+    if the budget ends while sampling; scoring is left out, and says so, where it would not end in time.
+
+    Args:
+        source: holds the photographs and annotations, and the Inception weights for a score; only read.
+        output: gets images.zip, the prepared crops and the run folder.
+        hours: wall-clock budget.
+        recipe, overrides: what to train; see `doggan.recipes.load_recipe`.
+        count: pictures in the zip.
+        progress: show bars and epoch lines.
+        say: takes each line of the report.
+
+    Returns:
+        The score, or None where there was no network or no time for it.
+    """
+    deadline = time.monotonic() + 3600 * hours
+    output.mkdir(parents=True, exist_ok=True)
+    config = load_recipe(recipe, overrides)
+    if config.train.sample_every > 0:
+        sample_every = max(config.train.sample_every, math.ceil(config.train.epochs / MOST_SHEETS))
+        config = load_recipe(recipe, (*overrides, f"train.sample_every={sample_every}"))
+
+    with _unpacked(source, say) as photographs_folder:
+        data_path = output / "dogs64.npz"
+        if not data_path.exists():
+            say(str(prepare(photographs_folder, data_path, progress=progress)))
+        data = ImageSet.load(data_path)
+        photographs = list(find_layout(photographs_folder).photographs.values())
+        inception = _find_network(source, say)
+
+        folder = output / "run"
+        run = Run.open(folder) if (folder / "config.json").exists() else start_run(folder, config, data, data_path)
+        run.check_same(config, run.data_hash)
+        reserve = _reserve(run, inception, count, len(photographs), deadline, say)
+        say(str(train(run, data, deadline=deadline - reserve.seconds, progress=progress)))
+
+        generator, step = load_generator(run)
+        zip_path = output / "images.zip"
+        write_submission(generate(generator, count, seed=config.seed, progress=progress), zip_path, count)
+        try:
+            say(f"{check_submission(zip_path, count)} (step {step})")
+        except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
+            say(str(error))
+
+        if inception is None or reserve.scoring == 0:
+            return None
+        try:
+            score = score_submission(
+                read_submission(zip_path, count),
+                photographs,
+                inception,
+                progress=progress,
+                deadline=deadline - ENDING,
+            )
+        except TimeUp as error:
+            say(f"not scored, the time is up: {error}")
+            return None
+        say(str(score))
+        return score
+
+
+@contextmanager
+def _unpacked(source: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """`source`; or, where it holds the competition's zips instead of folders, a temporary folder with their content."""
+    archives = {
+        path.name.lower(): path for path in sorted(source.rglob("*.zip")) if path.name.lower() in ARCHIVES
+    }
+    if len(archives) < len(ARCHIVES):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="doggan-") as folder:
+        for name, path in archives.items():
+            say(f"unpacking {path}")
+            inside = Path(folder) / name.removesuffix(".zip")
+            inside.mkdir()
+            extract(path, inside, limit=MOST_UNPACKED)
+        yield Path(folder)
+
+
+def _find_network(source: Path, say: Callable[[str], None]) -> Inception | None:
+    path = find_inception(source)
+    if path is None:
+        say(f"not scored: no Inception weights under {source}; add the data set with classify_image_graph_def.pb")
+        return None
+    try:
+        return load_inception(path)
+    except DogganError as error:  # a score is not worth losing the submission for
+        say(f"not scored: {error}")
+        return None
+
+
+def _reserve(
+    run: Run, inception: Inception | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
+) -> Reserve:
+    """How long sampling and scoring will take, by trying each on a few pictures."""
+    generator = build_generator(run.config, run.image_shape[-1])
+    # Writing the zip overlaps the forward pass; checking it afterwards decodes every picture once more.
+    sampling = MARGIN * 2 * count / sampling_rate(generator) + MARGIN * 5
+    if inception is None:
+        return Reserve(sampling, 0.0)
+    left = deadline - time.monotonic() - sampling
+    pictures = next(iter(generate(generator, 50, seed=0, batch_size=50)))
+    inception.features(pictures)  # compiles
+    start = time.monotonic()
+    inception.features(pictures)
+    scoring = MARGIN * (time.monotonic() - start) / len(pictures) * (count + n_photographs) + ENDING
+    if scoring > SCORING_SHARE * left:
+        say(f"not scored: it would take about {scoring / 60:.0f} of the {left / 60:.0f} minutes")
+        return Reserve(sampling, 0.0)
+    return Reserve(sampling, scoring)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--input", "source", type=click.Path(path_type=Path), default=Path("/kaggle/input"), help="Only read.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("/kaggle/working"), help="Gets images.zip.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=8.5, help="Wall-clock budget.")
+@click.option("--recipe", default="dogs-dcgan", help="Name of a recipe, or a .toml file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; may be repeated.")
+@click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures in the zip.")
+@click.option("--quiet", "-q", is_flag=True, help="No bars, no epoch lines.")
+def command(
+    source: Path, output: Path, hours: float, recipe: str, overrides: tuple[str, ...], count: int, quiet: bool
+) -> None:
+    """Prepare, train within the budget, write images.zip and score it."""
+    kaggle_submit(
+        source,
+        output,
+        hours=hours,
+        recipe=recipe,
+        overrides=overrides,
+        count=count,
+        progress=not quiet,
+        say=lambda text: click.echo(text),
+    )
+
+
+if __name__ == "__main__":
+    cli.main(command)

@@ -1,0 +1,218 @@
+"""Training a run: what it leaves, and that stopping anywhere and continuing changes nothing."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from doggan.errors import DogganError
+from doggan.recipes import load_recipe
+from doggan.runs import Run, load_generator, start_run, train
+from doggan.runs.recorder import COLUMNS, History, Stop
+
+
+@pytest.fixture
+def start(tmp_path, tiny_images, tiny_recipe):
+    def make(name, *overrides):
+        return start_run(tmp_path / name, load_recipe(str(tiny_recipe), overrides), tiny_images, tmp_path / "tiny.npz")
+
+    return make
+
+
+def rows(run):
+    with (run.folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def arrays(run):
+    with np.load(run.checkpoints.find("newest")) as file:
+        return {name: file[name] for name in file.files}
+
+
+def assert_equal_runs(a, b):
+    first, second = arrays(a), arrays(b)
+    assert set(first) == set(second)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
+    run = start("run")
+    outcome = train(run, tiny_images, progress=False)
+    assert str(outcome) == "trained all 16 steps"
+    assert capsys.readouterr().out == ""
+    written = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
+    assert written == {
+        "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "samples.gif", "checkpoints/best.npz",
+        *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)), *(f"checkpoints/step-{s:08d}.npz" for s in (12, 16)),
+    }  # fmt: skip
+    table = rows(run)
+    assert tuple(table[0]) == COLUMNS
+    assert [int(row["step"]) for row in table] == [0, 4, 8, 12, 16]
+    assert [row["kid"] != "" for row in table] == [True, False, True, False, True]
+    assert table[0]["g_loss"] == ""
+    assert float(table[-1]["kimg"]) == 16 * 8 / 1000
+    with Image.open(run.gif) as gif:
+        assert gif.n_frames >= 5
+
+
+def test_the_rates_in_the_table_follow_the_formula(start, tiny_images):
+    run = start("run", "g_optimizer.lr=1e-3", "d_optimizer.lr=4e-3")
+    train(run, tiny_images, progress=False)
+    for row in rows(run):  # step 0, ¼, ½, ¾ and the end
+        decay = 0.5 * (1 + math.cos(math.pi * int(row["step"]) / 16))
+        assert float(row["g_lr"]) == pytest.approx(1e-3 * decay, rel=1e-5, abs=1e-9)
+        assert float(row["d_lr"]) == pytest.approx(4e-3 * decay, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("stops", [[4], [2], [5, 6, 13]])
+def test_stopping_anywhere_and_resuming_equals_not_stopping(start, tiny_images, monkeypatch, stops):
+    whole, broken = start("whole"), start("broken")
+    train(whole, tiny_images, progress=False)
+    for at in stops:
+        with monkeypatch.context() as patch:
+            patch.setattr(Stop, "on_train_batch_end", stop_at(at))
+            outcome = train(Run.open(broken.folder), tiny_images, progress=False)
+        assert outcome.step == at
+        assert "--resume continues" in str(outcome)
+    assert train(Run.open(broken.folder), tiny_images, progress=False).stopped_by is None
+    assert_equal_runs(whole, broken)
+    assert [row["step"] for row in rows(whole)] == [row["step"] for row in rows(broken)]
+    for a, b in zip(rows(whole), rows(broken), strict=True):
+        assert (a["g_lr"], a["kid"]) == (b["g_lr"], b["kid"])
+    assert sorted(p.name for p in (whole.folder / "samples").iterdir()) == sorted(
+        p.name for p in (broken.folder / "samples").iterdir()
+    )
+
+
+def stop_at(step):
+    """As if Ctrl-C had come during step `step`."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.step) == step:
+            self.ask("SIGINT")
+            self.model.stop_training = True
+
+    return on_train_batch_end
+
+
+def test_a_finished_run_trains_no_further(start, tiny_images):
+    run = start("run")
+    train(run, tiny_images, progress=False)
+    before = arrays(run)
+    assert str(train(run, tiny_images, progress=False)) == "trained all 16 steps"
+    np.testing.assert_array_equal(before["step"], arrays(run)["step"])
+
+
+def test_a_deadline_stops_after_one_step_and_saves(start, tiny_images):
+    run = start("run")
+    outcome = train(run, tiny_images, deadline=time.monotonic() - 1, progress=False)
+    assert (outcome.step, outcome.stopped_by) == (1, "the time is up")
+    assert int(arrays(run)["step"]) == 1
+
+
+def test_held_out_pictures_are_never_seen(start, tiny_images, tmp_path):
+    """Other held-out pictures change nothing but the score."""
+    run, other = start("run"), start("other")
+    images = tiny_images.images.copy()
+    images[tiny_images.split == 1] = 255 - images[tiny_images.split == 1]
+    from dataclasses import replace
+
+    train(run, tiny_images, progress=False)
+    train(other, replace(tiny_images, images=images), progress=False)
+    assert_equal_runs(run, other)
+
+
+def test_other_pictures_are_refused(start, tiny_images):
+    from dataclasses import replace
+
+    with pytest.raises(DogganError, match="other pictures"):
+        train(start("run"), replace(tiny_images, images=255 - tiny_images.images), progress=False)
+
+
+def test_fewer_pictures_may_be_used(start, tiny_images):
+    run = start("run", "data.n_images=9", "train.epochs=1")
+    assert train(run, tiny_images, progress=False).total_steps == 1
+
+
+def test_samples_come_from_the_checkpoint_asked_for(start, tiny_images):
+    run = start("run")
+    train(run, tiny_images, progress=False)
+    generator, step = load_generator(run, "newest")
+    assert step == 16
+    kernel = next(v for v in generator.variables if v.name == "kernel")
+    saved = arrays(run)
+    name = f"generator.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
+    np.testing.assert_array_equal(np.asarray(kernel.value), saved[name])
+
+
+def test_history_drops_what_lies_beyond_the_checkpoint(tmp_path):
+    path = tmp_path / "metrics.csv"
+    history = History(path, [])
+    for step in (0, 4, 8):
+        history.add({"epoch": step // 4, "step": step, "g_loss": 1.5})
+    again = History.until(path, 4)
+    assert [row["step"] for row in again.rows] == [0, 4]
+    assert again.rows[1]["g_loss"] == 1.5
+    assert math.isnan(again.rows[1]["kid"])
+    path.write_text("step\nx\n")
+    with pytest.raises(DogganError, match=r"metrics\.csv"):
+        History.until(path, 4)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "doggan", "train", *map(str, arguments)]
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "training ended before it could be stopped"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path, tiny_images, tiny_recipe, how):
+    data = tmp_path / "tiny.npz"
+    tiny_images.save(data)
+    settings = ("--set", "train.epochs=30", "--set", "train.sample_every=30", "--set", "train.score_every=30")
+    arguments = (data, "--recipe", tiny_recipe, *settings, "--quiet", "--out")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(*arguments, whole), check=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(*arguments, broken), stdout=subprocess.DEVNULL)
+    checkpoints = Run(broken, None, None, None, None).folder / "checkpoints"
+    wait_for(lambda: len(list(checkpoints.glob("step-*.npz"))) > 1, process)
+    process.send_signal(how)
+    assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else 128 + signal.SIGTERM)
+    assert len(rows(Run.open(broken))) < 31
+    done = subprocess.run(command("--resume", broken, "--quiet"), check=True, capture_output=True, text=True)
+    assert "trained all 120 steps" in done.stdout
+    assert_equal_runs(Run.open(whole), Run.open(broken))
+    assert [row["step"] for row in rows(Run.open(broken))] == [str(4 * epoch) for epoch in range(31)]
+    assert not [path for path in Path(broken).rglob(".*") if path.is_file() and how == signal.SIGTERM]
+
+
+def test_dry_run_says_what_it_would_cost_and_makes_nothing(tmp_path, tiny_images, tiny_recipe):
+    data = tmp_path / "tiny.npz"
+    tiny_images.save(data)
+    out = tmp_path / "run"
+    environment = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(
+        command(data, "--recipe", tiny_recipe, "--out", out, "--dry-run"),
+        check=True, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert "generator.widths = [8, 4]" in done.stdout
+    # Dense 6·256 + 256, two 5×5 transposed convolutions with batch norm's 4 a channel, Dense 4·3 + 3.
+    assert "generator parameters: " + f"{6 * 256 + 256 + 25 * 4 * 8 + 32 + 25 * 8 * 4 + 16 + 15:,}" in done.stdout
+    assert "4 steps an epoch, 16 in all" in done.stdout
+    assert "images/s" in done.stdout
+    assert not out.exists()

@@ -1,0 +1,122 @@
+"""The `doggan` command: the whole path on a small tree, and mistakes answered in one sentence."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from PIL import Image
+
+from doggan import __version__, cli
+
+
+@pytest.fixture
+def doggan(monkeypatch, capsys):
+    """Run the command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["doggan", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_the_path_from_photographs_to_a_checked_zip(doggan, dog_tree, tiny64_recipe, tmp_path):
+    data, run, sheet, zip_path = (tmp_path / name for name in ("dogs.npz", "run", "samples.png", "images.zip"))
+    status, out, _ = doggan("prepare", dog_tree, "-o", data, "--holdout", 0.1, "--quiet")
+    assert status == 0
+    assert "24 photographs" in out
+    assert doggan("look", data, "-o", tmp_path)[0] == 0
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.width > 500
+    assert (tmp_path / "breeds.png").exists()
+
+    status, out, _ = doggan("train", data, "-r", tiny64_recipe, "-o", run, "--set", "train.epochs=2", "--quiet")
+    assert status == 0
+    assert "trained all" in out
+    assert doggan("train", "--resume", run, "--quiet")[0] == 0
+    assert doggan("sample", run, "--n", 9, "-o", sheet, "--truncation", 0.8)[0] == 0
+    with Image.open(sheet) as picture:
+        assert picture.mode == "RGB"
+
+    status, out, _ = doggan("submit", run, "-o", zip_path, "--count", 30, "--quiet")
+    assert status == 0
+    with zipfile.ZipFile(zip_path) as archive:
+        assert sorted(archive.namelist()) == sorted(f"{i}.png" for i in range(30))
+    assert doggan("check", zip_path, "--count", 30)[0] == 0
+    status, out, err = doggan("check", zip_path)
+    assert status == 2
+    assert "10,000" in err
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("prepare", "absent"), "absent does not exist"),
+        (("look", "absent.npz"), "absent.npz does not exist"),
+        (("train", "absent.npz"), "absent.npz does not exist"),
+        (("train", "x.npz", "-r", "dogs"), "There is no recipe 'dogs'"),
+        (("train", "--resume", "absent"), "absent is not a run"),
+        (("train", "--resume", "r", "--set", "a=1", "--recipe", "b"), "leave out --recipe, --set"),
+        (("sample", "absent"), "absent is not a run"),
+        (("submit", "absent"), "absent is not a run"),
+        (("check", "absent.zip"), "absent.zip"),
+        (("train",), "DATA is missing"),
+        (("prepare",), "Missing argument"),
+        (("prepare", "x", "--size", "50"), "'50' is not one of"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(doggan, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = doggan(*arguments)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_does_not_overwrite(doggan, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep")
+    status, _, err = doggan("demo", "--out", tmp_path)
+    assert status == 2
+    assert "is not empty" in err
+
+
+def test_ctrl_c_outside_training_is_130(doggan, monkeypatch, dog_tree, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("doggan.data.prepare.prepare", interrupted)
+    status, _, err = doggan("prepare", dog_tree, "-o", tmp_path / "x.npz")
+    assert (status, err.strip()) == (130, "doggan: interrupted")
+
+
+def test_a_full_disk_is_one_sentence(doggan, monkeypatch, dog_tree, tmp_path):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", str(tmp_path / "x.npz"))
+
+    monkeypatch.setattr("doggan.data.prepare.prepare", full)
+    status, _, err = doggan("prepare", dog_tree, "-o", tmp_path / "x.npz")
+    assert status == 2
+    assert "No space left on device" in err
+    assert "free some space" in err
+
+
+def test_help_and_version_load_no_framework():
+    code = (
+        "import sys; from doggan import cli; sys.argv = ['doggan', '--help']\n"
+        "try: cli.main()\n"
+        "finally: print(*(name for name in ('tensorflow', 'keras', 'jax', 'cv2', 'matplotlib') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "prepare" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""
+    version = subprocess.run([sys.executable, "-m", "doggan", "--version"], capture_output=True, text=True, check=True)
+    assert __version__ in version.stdout

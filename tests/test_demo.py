@@ -1,0 +1,34 @@
+"""The demo: that everything it promises is there, and that its recipe learns dogs."""
+
+import csv
+
+import pytest
+
+from doggan.demo import demo
+from doggan.submission import check_submission
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """The demo as a user runs it, but for fewer pictures in the zip and half of its epochs."""
+    return demo(tmp_path_factory.mktemp("demo") / "out", overrides=("train.epochs=30",), count=500, progress=False)
+
+
+def test_everything_it_names_exists(result):
+    text = str(result)
+    for path in (result.photographs, result.data, result.run, result.sheet, result.losses, result.gif, result.submission):
+        assert path.exists()
+        assert str(path) in text
+    assert check_submission(result.submission, 500)
+
+
+def test_the_network_learned(result):
+    """The distance to dogs it never saw falls below a quarter, and its pictures do not collapse."""
+    assert result.learned.kid < result.learned.kid_untrained / 4
+    assert result.learned.spread > 0.5
+
+
+def test_learning_is_gradual(result):
+    with (result.run / "metrics.csv").open() as file:
+        scores = [float(row["kid"]) for row in csv.DictReader(file) if row["kid"]]
+    assert scores[0] > scores[1] > scores[-1]
