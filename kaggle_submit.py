@@ -129,9 +129,7 @@ def kaggle_submit(
 @contextmanager
 def _unpacked(source: Path, say: Callable[[str], None]) -> Iterator[Path]:
     """`source`; or, where it holds the competition's zips instead of folders, a temporary folder with their content."""
-    archives = {
-        path.name.lower(): path for path in sorted(source.rglob("*.zip")) if path.name.lower() in ARCHIVES
-    }
+    archives = {path.name.lower(): path for path in sorted(source.rglob("*.zip")) if path.name.lower() in ARCHIVES}
     if len(archives) < len(ARCHIVES):
         yield source
         return

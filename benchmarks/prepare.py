@@ -81,9 +81,7 @@ def main() -> None:
         contestants = {
             "plain loop": lambda: plain_loop(folder, out, size),
             "prepare": lambda: prepare(folder, out, size=size, progress=False),
-            "prepare --fast-decode": lambda: prepare(
-                folder, out, size=size, fast_decode=True, progress=False
-            ),
+            "prepare --fast-decode": lambda: prepare(folder, out, size=size, fast_decode=True, progress=False),
         }
         pictures = {}
         for name, run in contestants.items():  # warms the file cache, too

@@ -78,15 +78,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, reference = Path(folder) / "images.zip", Path(folder) / "reference.zip"
         ways: dict[str, Callable[[], float]] = {
-            "forward": lambda: rate(
-                options.count, lambda: forward_alone(generator, options.count, options.batch_size)
-            ),
+            "forward": lambda: rate(options.count, lambda: forward_alone(generator, options.count, options.batch_size)),
             "doggan": lambda: rate(
                 options.count, lambda: doggan_way(generator, options.count, options.batch_size, path)
             ),
-            "one by one": lambda: rate(
-                options.single, lambda: one_by_one(generator, options.single, reference)
-            ),
+            "one by one": lambda: rate(options.single, lambda: one_by_one(generator, options.single, reference)),
         }
         forward_alone(generator, options.batch_size, options.batch_size)  # compiles
         one_by_one(generator, 2, reference)

@@ -55,8 +55,12 @@ _quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bars, no 
 @click.option("--out", "-o", type=_path, default=Path("dogs64.npz"), help="The file to write.")
 @click.option("--size", type=click.Choice(["32", "64", "96", "128"]), default="64", help="Side of the crops in pixels.")
 @click.option("--crop", type=click.Choice(["square", "reference", "box", "whole"]), default="square", help="Crop rule.")
-@click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of photographs held out.")
-@click.option("--fast-decode", is_flag=True, help="Decode large JPEGs at a reduced scale: faster, slightly other pixels.")
+@click.option(
+    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of photographs held out."
+)
+@click.option(
+    "--fast-decode", is_flag=True, help="Decode large JPEGs at a reduced scale: faster, slightly other pixels."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first bad input instead of counting it.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Threads; all cores by default.")
 @_quiet
@@ -91,8 +95,7 @@ def look(data: Path, out: Path, n: int, seed: int) -> None:
 
 @cli.command()
 @click.argument("name", type=click.Choice(["stanford-dogs", "inception"]))
-@click.option("--dest", type=_path, default=None,
-              help="Folder to put it in; by default data/, for the network the cache where scoring looks for it.")  # fmt: skip
+@click.option("--dest", type=_path, default=None, help="Folder to put it in; data/, or for the network the cache.")
 @click.option("--source", type=click.Choice(["official", "kaggle"]), default="official", help="Where from.")
 @_quiet
 def download(name: str, dest: Path | None, source: str, quiet: bool) -> None:
@@ -202,9 +205,7 @@ def sample(run: Path, n: int, out: Path, checkpoint: str, truncation: float | No
 @_truncation
 @_seed
 @_quiet
-def submit(
-    run: Path, out: Path, count: int, checkpoint: str, truncation: float | None, seed: int, quiet: bool
-) -> None:
+def submit(run: Path, out: Path, count: int, checkpoint: str, truncation: float | None, seed: int, quiet: bool) -> None:
     """Write images.zip from a RUN's generator, and check it."""
     from doggan import runs
     from doggan.sampling import generate

@@ -46,9 +46,7 @@ def draw_z(n: int, latent_dim: int, seed: int, truncation: float | None = None) 
     if truncation is None:
         return z
     if not truncation > 0:
-        raise DogganError(
-            f"The truncation must be a positive number of standard deviations, and is {truncation}."
-        )
+        raise DogganError(f"The truncation must be a positive number of standard deviations, and is {truncation}.")
 
     from scipy.special import ndtr, ndtri
 
@@ -74,9 +72,7 @@ def quantise(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """
     images = np.asarray(images, dtype=np.float32)
     if not np.isfinite(images).all():
-        raise DogganError(
-            "The generator returns NaN or infinity: its training diverged, so use an earlier checkpoint."
-        )
+        raise DogganError("The generator returns NaN or infinity: its training diverged, so use an earlier checkpoint.")
     return np.rint((images + 1.0) * 127.5).clip(0, 255).astype(np.uint8)
 
 

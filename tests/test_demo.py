@@ -16,7 +16,15 @@ def result(tmp_path_factory):
 
 def test_everything_it_names_exists(result):
     text = str(result)
-    for path in (result.photographs, result.data, result.run, result.sheet, result.losses, result.gif, result.submission):
+    for path in (
+        result.photographs,
+        result.data,
+        result.run,
+        result.sheet,
+        result.losses,
+        result.gif,
+        result.submission,
+    ):
         assert path.exists()
         assert str(path) in text
     assert check_submission(result.submission, 500)

@@ -40,7 +40,9 @@ def test_an_undecided_discriminator_costs_log_2_for_each_of_its_two_calls():
 
 
 @pytest.mark.both_backends
-@pytest.mark.parametrize(("logit", "target", "expected"), [(200.0, 0.0, 200.0), (-200.0, 1.0, 200.0), (200.0, 1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("logit", "target", "expected"), [(200.0, 0.0, 200.0), (-200.0, 1.0, 200.0), (200.0, 1.0, 0.0)]
+)
 def test_cross_entropy_does_not_overflow(logit, target, expected):
     assert float(cross_entropy(ops.convert_to_tensor([[logit]]), target)) == pytest.approx(expected, abs=1e-5)
 

@@ -53,14 +53,10 @@ def test_grid_by_hand():
 
 def test_grid_scales_by_whole_pixels():
     image = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)  # 1×2
-    np.testing.assert_array_equal(
-        plots.grid(image[None], scale=2), [[[1, 2, 3], [1, 2, 3], [4, 5, 6], [4, 5, 6]]] * 2
-    )
+    np.testing.assert_array_equal(plots.grid(image[None], scale=2), [[[1, 2, 3], [1, 2, 3], [4, 5, 6], [4, 5, 6]]] * 2)
 
 
-@pytest.mark.parametrize(
-    ("n", "shape"), [(1, (8, 8)), (4, (18, 18)), (5, (18, 28)), (9, (28, 28)), (10, (28, 38))]
-)
+@pytest.mark.parametrize(("n", "shape"), [(1, (8, 8)), (4, (18, 18)), (5, (18, 28)), (9, (28, 28)), (10, (28, 38))])
 def test_grid_is_square_by_default(n, shape):
     assert plots.grid(np.zeros((n, 8, 8, 3), np.uint8)).shape == (*shape, 3)
 
@@ -161,9 +157,7 @@ def rows(n):
     """n epochs after a first row that has no losses yet."""
     first = {"epoch": 0, "step": 0, "g_loss": None, "d_loss": float("nan"), "g_lr": 2e-4, "d_lr": 2e-4}
     names = ("g_loss", "g_loss_std", "d_loss", "d_loss_std", "d_real", "d_fake", "g_lr", "d_lr")
-    return [first] + [
-        {"epoch": i, **{name: 1 / (i + k + 1) for k, name in enumerate(names)}} for i in range(1, n)
-    ]
+    return [first] + [{"epoch": i, **{name: 1 / (i + k + 1) for k, name in enumerate(names)}} for i in range(1, n)]
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 100])
@@ -180,9 +174,7 @@ def test_all_losses_before_the_first_epoch(tmp_path):
     assert read(tmp_path / "losses.png").shape == (900, 1350, 3)
 
 
-@pytest.mark.parametrize(
-    "values", [[], [0.5], [0.7, float("nan"), 0.4], [1.0, float("inf")], np.linspace(1, 2, 200)]
-)
+@pytest.mark.parametrize("values", [[], [0.5], [0.7, float("nan"), 0.4], [1.0, float("inf")], np.linspace(1, 2, 200)])
 def test_epoch_losses(tmp_path, values):
     plots.epoch_losses(tmp_path / "epoch.png", values, values, epoch=3)
     picture = read(tmp_path / "epoch.png")

@@ -126,9 +126,7 @@ def test_interrupted_writing_keeps_the_old_zip(tmp_path, images):
 
 def test_pictures_of_another_shape_are_refused(tmp_path):
     path = tmp_path / "images.zip"
-    with pytest.raises(
-        DogganError, match="needs 64×64 RGB images, but the generator makes 64×64 with 1 channel:"
-    ):
+    with pytest.raises(DogganError, match="needs 64×64 RGB images, but the generator makes 64×64 with 1 channel:"):
         write_submission([np.zeros((2, 64, 64, 1), np.uint8)], path, 2)
     with pytest.raises(DogganError, match="makes 48×32 with 3 channels"):
         write_submission([np.zeros((2, 32, 48, 3), np.uint8)], path, 2)
@@ -175,9 +173,7 @@ def raw_png(header, data):
     """A PNG file from the values of its header and the bytes of its IDAT chunk, all checksums right."""
 
     def chunk(kind, content):
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
     return start + chunk(b"IDAT", data) + chunk(b"IEND", b"")
@@ -239,9 +235,7 @@ def test_several_strange_names_are_counted(write_zip):
 
 def test_missing_images(write_zip):
     assert "holds 19 of 20 images: 7.png is missing." in refused(write_zip({"7.png": None}))
-    assert "holds 18 of 20 images: 7.png is missing, and 1 more." in refused(
-        write_zip({"7.png": None, "9.png": None})
-    )
+    assert "holds 18 of 20 images: 7.png is missing, and 1 more." in refused(write_zip({"7.png": None, "9.png": None}))
     assert "holds 20 of 10,000 images: 20.png is missing, and 9,979 more." in refused(write_zip(), 10_000)
 
 
@@ -296,9 +290,7 @@ def test_bad_members(write_zip, images, make, says):
 
 def test_short_header_chunk(write_zip, images):
     data = png(images[0])
-    short = (
-        data[:8] + struct.pack(">I", 3) + b"IHDRabc" + struct.pack(">I", zlib.crc32(b"IHDRabc")) + data[33:]
-    )
+    short = data[:8] + struct.pack(">I", 3) + b"IHDRabc" + struct.pack(">I", zlib.crc32(b"IHDRabc")) + data[33:]
     assert "13.png is" in refused(write_zip({"13.png": short}))
 
 

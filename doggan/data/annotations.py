@@ -107,9 +107,7 @@ def parse_annotation(path: str | os.PathLike[str]) -> Annotation:
     name = source_id(path)
     folder = BREED_FOLDER.fullmatch(path.parent.name)
     if folder is None:
-        raise AnnotationError(
-            path, Fault(Reason.BROKEN_ANNOTATION, name, "its folder is not named <synset>-<breed>")
-        )
+        raise AnnotationError(path, Fault(Reason.BROKEN_ANNOTATION, name, "its folder is not named <synset>-<breed>"))
     try:
         data = path.read_bytes()
         # A document type, where entities are declared, can only come before the root element. The published

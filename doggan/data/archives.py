@@ -67,9 +67,7 @@ def extract(archive: Path, folder: Path, *, limit: int) -> None:
 def _extract_tar(archive: Path, file: IO[bytes], folder: Path, limit: int) -> None:
     if not hasattr(tarfile, "data_filter"):
         version = ".".join(map(str, sys.version_info[:3]))
-        raise DogganError(
-            f"Python {version} cannot extract {archive} safely; update to Python 3.11.4 or newer."
-        )
+        raise DogganError(f"Python {version} cannot extract {archive} safely; update to Python 3.11.4 or newer.")
     # Read as a stream, so that the limit holds for headers too, which tarfile reads into memory.
     stream = cast("IO[bytes]", _Limited(file, limit, archive))
     with tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -104,9 +102,7 @@ def _require_plain_name(archive: Path, name: str) -> None:
 
 
 def _hostile(archive: Path, name: str, why: str) -> DogganError:
-    return DogganError(
-        f"{archive} is not extracted, because its member {name!r} {why}; get the archive elsewhere."
-    )
+    return DogganError(f"{archive} is not extracted, because its member {name!r} {why}; get the archive elsewhere.")
 
 
 def _too_large(archive: Path, limit: int) -> DogganError:

@@ -17,11 +17,11 @@ _ORDER, _AUGMENT, _CHOICE = range(3)  # keeps the three uses of the seed apart
 class Draw(NamedTuple):
     """What one step reads: which pictures, which are mirrored, and the window of each.
 
-    index int32 [B]; flip bool [B]; window float32 [B, 4] as top, left, bottom, right in pixels of the stored picture,
+    indices int32 [B]; flip bool [B]; window float32 [B, 4] as top, left, bottom, right in pixels of the stored picture,
     the centres of the corner pixels of the result.
     """
 
-    index: NDArray[np.int32]
+    indices: NDArray[np.int32]
     flip: NDArray[np.bool_]
     window: NDArray[np.float32]
 
@@ -68,20 +68,20 @@ class BatchPlan:
         while True:
             order = self.order(epoch)
             for i in range(first, self.steps_per_epoch):
-                index = order[i * self.batch_size : (i + 1) * self.batch_size]
-                yield self._draw(index, epoch * self.steps_per_epoch + i)
+                indices = order[i * self.batch_size : (i + 1) * self.batch_size]
+                yield self._draw(indices, epoch * self.steps_per_epoch + i)
             epoch, first = epoch + 1, 0
 
-    def _draw(self, index: NDArray[np.int32], step: int) -> Draw:
+    def _draw(self, indices: NDArray[np.int32], step: int) -> Draw:
         rng = np.random.default_rng((self.seed, _AUGMENT, step))
-        flip = rng.random(len(index)) < (0.5 if self.flip else 0.0)
-        side = (self.image_size - 1) / rng.uniform(1.0, 1.0 + self.zoom, len(index))
+        flip = rng.random(len(indices)) < (0.5 if self.flip else 0.0)
+        side = (self.image_size - 1) / rng.uniform(1.0, 1.0 + self.zoom, len(indices))
         room = self.stored_size - 1 - side
-        corner = rng.random((2, len(index))) * room
+        corner = rng.random((2, len(indices))) * room
         if self.zoom == 0:  # whole pixels: a crop that resamples nothing
-            corner = np.floor(rng.random((2, len(index))) * (room + 1))
+            corner = np.floor(rng.random((2, len(indices))) * (room + 1))
         top, left = corner
-        return Draw(index, flip, np.stack([top, left, top + side, left + side], axis=1).astype(np.float32))
+        return Draw(indices, flip, np.stack([top, left, top + side, left + side], axis=1).astype(np.float32))
 
 
 def choose(n_images: int, n_wanted: int, seed: int) -> NDArray[np.int64]:
@@ -91,12 +91,10 @@ def choose(n_images: int, n_wanted: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng((seed, _CHOICE)).choice(n_images, n_wanted, replace=False))
 
 
-
-
 def numpy_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0) -> Iterator[NDArray[np.float32]]:
     """Batches float32 [B, S, S, C] in [-1, 1] without TensorFlow; equal to `tensorflow_batches`."""
     for draw in plan.draws(start_step):
-        batch = images[draw.index].astype(np.float32)
+        batch = images[draw.indices].astype(np.float32)
         if plan.resamples:
             batch = _cut(batch, draw.window, plan.image_size)
         batch = np.where(draw.flip[:, None, None, None], batch[:, :, ::-1], batch)
@@ -129,8 +127,8 @@ def tensorflow_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: i
     stored = tf.constant(images)
     size, channels = plan.image_size, images.shape[-1]
 
-    def batch(index: Any, flip: Any, window: Any) -> Any:
-        pictures = tf.cast(tf.gather(stored, index), tf.float32)
+    def batch(indices: Any, flip: Any, window: Any) -> Any:
+        pictures = tf.cast(tf.gather(stored, indices), tf.float32)
         if plan.resamples:
             boxes = window / tf.cast(plan.stored_size - 1, tf.float32)
             pictures = tf.image.crop_and_resize(pictures, boxes, tf.range(plan.batch_size), (size, size))

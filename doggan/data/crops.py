@@ -79,9 +79,7 @@ def cut(pixels: NDArray[np.uint8], region: BoundingBox, size: int) -> NDArray[np
     return np.ascontiguousarray(patch)
 
 
-def cut_reduced(
-    pixels: NDArray[np.uint8], region: BoundingBox, size: int, reduction: int
-) -> NDArray[np.uint8]:
+def cut_reduced(pixels: NDArray[np.uint8], region: BoundingBox, size: int, reduction: int) -> NDArray[np.uint8]:
     """Like `cut`, from a photograph decoded at 1 / `reduction` of its size.
 
     The region's edges fall between the pixels that are left, and rounding them would shift the picture

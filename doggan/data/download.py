@@ -110,13 +110,10 @@ def _from_archives(
     for archive in published.archives:
         url = archive.url if base_url is None else f"{base_url.rstrip('/')}/{archive.name}"
         say(f"Fetching {url} ({archive.size / 1e6:,.1f} MB)")
-        digest = fetch(
-            url, staging / archive.name, size=archive.size, sha256=archive.sha256, progress=progress
-        )
+        digest = fetch(url, staging / archive.name, size=archive.size, sha256=archive.sha256, progress=progress)
         if archive.sha256 is None:
             say(
-                f"{archive.name} has the published length and sha256 {digest}; its contents are checked when "
-                "extracted."
+                f"{archive.name} has the published length and sha256 {digest}; its contents are checked when extracted."
             )
         record[archive.name] = {"url": url, "size": archive.size, "sha256": digest}
     with _new_tree(staging) as tree:
@@ -169,8 +166,7 @@ def _ask_kagglehub(kaggle: Kaggle) -> Path:
         exceptions = importlib.import_module("kagglehub.exceptions")
     except ImportError as error:
         raise DogganError(
-            f"Kaggle's downloader cannot be imported ({error}); install it with `pip install "
-            "'doggan[kaggle]'`."
+            f"Kaggle's downloader cannot be imported ({error}); install it with `pip install 'doggan[kaggle]'`."
         ) from error
     try:
         return Path(getattr(kagglehub, f"{kaggle.kind}_download")(kaggle.handle))
@@ -192,21 +188,16 @@ def _ask_kagglehub(kaggle: Kaggle) -> Path:
         address = f"https://www.kaggle.com/{page}/{kaggle.handle}"
         if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
             raise DogganError(
-                f"Kaggle refuses {kaggle.handle} to this key; check the key, and accept the rules at "
-                f"{address}."
+                f"Kaggle refuses {kaggle.handle} to this key; check the key, and accept the rules at {address}."
             ) from error
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DogganError(
-            f"Kaggle did not hand out {address} ({reason}); mend that or use another source."
-        ) from error
+        raise DogganError(f"Kaggle did not hand out {address} ({reason}); mend that or use another source.") from error
 
 
 def _check_contents(tree: Path, contents: Mapping[str, str | None], name: str) -> None:
     for path, sha256 in contents.items():
         if not (tree / path).exists():
-            raise DogganError(
-                f"{name} came without {path}, so it is not what was published; get it elsewhere."
-            )
+            raise DogganError(f"{name} came without {path}, so it is not what was published; get it elsewhere.")
         if sha256 is not None and (digest := sha256_of(tree / path)) != sha256:
             raise DogganError(
                 f"{path} of {name} does not have the published checksum (sha256 {digest} instead of "
@@ -269,7 +260,6 @@ def _disk_error(error: OSError, folder: Path) -> DogganError:
     where = error.filename or folder
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DogganError(
-            f"The disk of {where} is full; free some space and run the same command again, which goes on "
-            "from here."
+            f"The disk of {where} is full; free some space and run the same command again, which goes on from here."
         )
     return DogganError(f"{where} cannot be used ({error.strerror or error}); give another folder.")

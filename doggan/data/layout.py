@@ -65,15 +65,11 @@ def find_layout(source: str | os.PathLike[str]) -> Layout:
         "photographs",
         "Images/<synset-breed>/*.jpg or all-dogs/*.jpg",
     )
-    annotation_folder = _only_one(
-        source, found["annotation"], "annotations", "Annotation/<synset-breed>/<id>"
-    )
+    annotation_folder = _only_one(source, found["annotation"], "annotations", "Annotation/<synset-breed>/<id>")
     kind = "stanford" if photograph_folder in found["stanford"] else "kaggle"
     photographs, twice = _by_id(_FILES_OF[kind](photograph_folder))
     annotations, twice_annotated = _by_id(_FILES_OF["annotation"](annotation_folder))
-    return Layout(
-        kind, photograph_folder, annotation_folder, photographs, annotations, (*twice, *twice_annotated)
-    )
+    return Layout(kind, photograph_folder, annotation_folder, photographs, annotations, (*twice, *twice_annotated))
 
 
 def _is_photograph(path: Path) -> bool:
@@ -123,18 +119,14 @@ def _folders(source: Path) -> Iterator[Path]:
         seen.add(real)
         yield folder
         if depth < _MAX_DEPTH:
-            queue.extend(
-                (child, depth + 1) for child in _entries(folder)[0] if not BREED_FOLDER.fullmatch(child.name)
-            )
+            queue.extend((child, depth + 1) for child in _entries(folder)[0] if not BREED_FOLDER.fullmatch(child.name))
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """(folders, files) directly in `folder`, each sorted by name, without hidden ones."""
     try:
         with os.scandir(folder) as scan:
-            entries = sorted(
-                (entry for entry in scan if not entry.name.startswith(".")), key=lambda e: e.name
-            )
+            entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda e: e.name)
             folders = [folder / entry.name for entry in entries if entry.is_dir()]
             return folders, [folder / entry.name for entry in entries if entry.is_file()]
     except OSError as error:
@@ -149,9 +141,7 @@ def _only_one(source: Path, folders: list[Path], what: str, pattern: str) -> Pat
         )
     if len(folders) > 1:
         names = " and ".join(str(folder) for folder in folders)
-        raise DogganError(
-            f"{source} holds more than one folder of {what}: {names}; name a folder that holds only one."
-        )
+        raise DogganError(f"{source} holds more than one folder of {what}: {names}; name a folder that holds only one.")
     return folders[0]
 
 

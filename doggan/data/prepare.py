@@ -195,9 +195,7 @@ class _Reader:
             pictures.append(_Picture(upright(picture, orientation), annotation.source_id, region, folder))
         return _Result(pictures, annotation.objects, faults)
 
-    def _regions(
-        self, annotation: Annotation, width: int, height: int
-    ) -> tuple[list[BoundingBox], list[Fault]]:
+    def _regions(self, annotation: Annotation, width: int, height: int) -> tuple[list[BoundingBox], list[Fault]]:
         rule = CROP_RULES[self.crop]
         if rule is whole:
             return [BoundingBox(0, 0, width, height)], []
@@ -220,9 +218,7 @@ class _Reader:
         if not (self.fast_decode and photograph.is_jpeg):
             return 1
         shortest = min(min(region.width, region.height) for region in regions)
-        return max(
-            reduction for reduction in REDUCTIONS if reduction == 1 or shortest >= reduction * self.size
-        )
+        return max(reduction for reduction in REDUCTIONS if reduction == 1 or shortest >= reduction * self.size)
 
 
 def _map_in_order(reader: _Reader, ids: list[str], workers: int, progress: bool) -> Iterator[_Result]:

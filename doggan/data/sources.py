@@ -70,9 +70,7 @@ _STANFORD = "http://vision.stanford.edu/aditya86/ImageNetDogs"
 # bytes, in the log of everyone who ran TensorFlow's retrain.py). The one file in it that scores depend on is
 # checked instead, by the SHA-256 that several evaluation suites publish for the 95,673,916 bytes of
 # classify_image_graph_def.pb.
-_INCEPTION_GRAPH = {
-    "classify_image_graph_def.pb": "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
-}
+_INCEPTION_GRAPH = {"classify_image_graph_def.pb": "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"}
 
 SOURCES: dict[str, dict[str, Published | Kaggle]] = {
     # Khosla, Jayadevaprakash, Yao, Fei-Fei: Novel Dataset for Fine-Grained Image Categorization, FGVC at CVPR

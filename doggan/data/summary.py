@@ -47,9 +47,7 @@ class PrepareSummary:
 
     def by_reason(self) -> dict[Reason, tuple[str, ...]]:
         """The names of what was at fault, for each reason that occurred, in the order of `Reason`."""
-        names = {
-            reason: tuple(fault.name for fault in self.faults if fault.reason is reason) for reason in Reason
-        }
+        names = {reason: tuple(fault.name for fault in self.faults if fault.reason is reason) for reason in Reason}
         return {reason: these for reason, these in names.items() if these}
 
     def count(self, reason: Reason) -> int:
@@ -65,10 +63,6 @@ class PrepareSummary:
         ]
         for reason, names in self.by_reason().items():
             more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-            lines.append(
-                f"{reason.action}: {len(names):,} × {reason}: {', '.join(names[:_NAMES_SHOWN])}{more}"
-            )
-        lines.append(
-            f"{self.out} in {self.seconds:.1f} s, {self.photographs_per_second:,.0f} photographs a second"
-        )
+            lines.append(f"{reason.action}: {len(names):,} × {reason}: {', '.join(names[:_NAMES_SHOWN])}{more}")
+        lines.append(f"{self.out} in {self.seconds:.1f} s, {self.photographs_per_second:,.0f} photographs a second")
         return "\n".join(lines)

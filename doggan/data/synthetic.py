@@ -123,9 +123,7 @@ def _posed(kind: str, breed: Breed, light: tuple[float, float], rng: np.random.G
     )
 
 
-def _contrasting_scene(
-    breed: Breed, width: int, height: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _contrasting_scene(breed: Breed, width: int, height: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A scene in front of which the coat stands out: the first of four that does, else the best of them."""
     tried: list[tuple[float, NDArray[np.float32]]] = []
     while len(tried) < 4 and (not tried or tried[-1][0] < _CONTRAST):
@@ -221,15 +219,11 @@ def draw_tree(
         write = _Writer(Path(unfinished), layout, seed)
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
             written = pool.map(write, range(photographs))
-            for index, n in enumerate(
-                tqdm(written, "drawing dogs", photographs, unit="photo", disable=not progress)
-            ):
+            for index, n in enumerate(tqdm(written, "drawing dogs", photographs, unit="photo", disable=not progress)):
                 dogs[breed_of(index).folder] += n
         for folder in Path(unfinished).iterdir():
             folder.rename(root / folder.name)
-    return SyntheticTree(
-        root, root / images, root / annotations, photographs, dogs.total(), dict(sorted(dogs.items()))
-    )
+    return SyntheticTree(root, root / images, root / annotations, photographs, dogs.total(), dict(sorted(dogs.items())))
 
 
 @dataclass(frozen=True)

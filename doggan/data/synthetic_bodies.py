@@ -36,10 +36,7 @@ def spots(
 ) -> list[tuple[Outline, Colour]]:
     """The spots of a spotted breed within left, top, right, bottom; none for the others."""
     low, high = box[:2], box[2:]
-    return [
-        (ellipse(*rng.uniform(low, high), *rng.uniform(0.08, 0.16, 2), n=14), _SPOT)
-        for _ in range(breed.spots)
-    ]
+    return [(ellipse(*rng.uniform(low, high), *rng.uniform(0.08, 0.16, 2), n=14), _SPOT) for _ in range(breed.spots)]
 
 
 def _draw_torso(
@@ -74,9 +71,7 @@ def _draw_tail(canvas: Canvas, frame: Frame, breed: Breed) -> None:
     canvas.paint(frame, _TAILS[breed.tail], breed.coat, fur=breed.fur, volume=0.8)
 
 
-def _draw_leg(
-    canvas: Canvas, frame: Frame, breed: Breed, length: float, width: float, shade: float = 1.0
-) -> None:
+def _draw_leg(canvas: Canvas, frame: Frame, breed: Breed, length: float, width: float, shade: float = 1.0) -> None:
     """A leg from the frame's origin to its paw `length` below; `shade` < 1 for those at the back."""
     top, low = shaded(breed.coat, shade), shaded(breed.legs, shade)
     w, h = width, length

@@ -121,9 +121,7 @@ def tufted(shape: Outline, fur: Fur, rng: np.random.Generator) -> Outline:
     tangent = np.roll(curve, -2, axis=0) - np.roll(curve, 2, axis=0)
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1) / (np.hypot(*tangent.T)[:, None] + 1e-9)
     area = np.sum(closed[:-1, 0] * closed[1:, 1] - closed[1:, 0] * closed[:-1, 1])
-    tooth = (
-        np.sin(np.pi * phase) ** 0.7 if fur.curly else np.where(phase < 0.7, phase / 0.7, (1 - phase) / 0.3)
-    )
+    tooth = np.sin(np.pi * phase) ** 0.7 if fur.curly else np.where(phase < 0.7, phase / 0.7, (1 - phase) / 0.3)
     heights = rng.uniform(0.45 if fur.curly else 0.1, 1.0, (teeth, 1)) * tooth
     return curve + np.sign(area) * fur.depth * heights.reshape(-1, 1) * normal
 
@@ -173,9 +171,7 @@ class Canvas:
         return None if rows.start >= rows.stop or columns.start >= columns.stop else (rows, columns)
 
     @staticmethod
-    def _fill(
-        target: NDArray[np.uint8], points: Outline, window: tuple[slice, slice], value: Colour | int
-    ) -> None:
+    def _fill(target: NDArray[np.uint8], points: Outline, window: tuple[slice, slice], value: Colour | int) -> None:
         local = (points - (window[1].start, window[0].start)) * 2**_SUBPIXEL
         cv2.fillPoly(target, [np.rint(local).astype(np.int32)], value, shift=_SUBPIXEL)
 

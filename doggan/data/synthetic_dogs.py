@@ -60,9 +60,7 @@ def draw_dog(
     return _trimmed(canvas, room, pose.mirror)
 
 
-def _trimmed(
-    canvas: Canvas, room: tuple[int, int], mirror: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _trimmed(canvas: Canvas, room: tuple[int, int], mirror: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """What was painted, shrunk into the room."""
     x, y, w, h = cv2.boundingRect(canvas.mask)
     rgb, mask = canvas.rgb[y : y + h, x : x + w], canvas.mask[y : y + h, x : x + w]

@@ -119,7 +119,5 @@ def draw_scene(name: str, width: int, height: int, rng: np.random.Generator) -> 
     small_width, small_height = max(8, width // _SHRINK), max(8, height // _SHRINK)
     scene = SCENES[name](small_width, small_height, rng).astype(np.float32)
     scene *= rng.uniform(0.94, 1.06, 3).astype(np.float32)
-    scene = cv2.GaussianBlur(
-        scene, (0, 0), rng.uniform(0.02, 0.045) * small_height, borderType=cv2.BORDER_REPLICATE
-    )
+    scene = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.02, 0.045) * small_height, borderType=cv2.BORDER_REPLICATE)
     return np.clip(cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255)

@@ -154,9 +154,7 @@ def _receive(url: str, part: Path, size: int, progress: bool) -> None:
                 time.sleep(BACKOFF * 2 ** max(failures - 1, 0))
 
 
-def _attempt(
-    opener: urllib.request.OpenerDirector, url: str, part: Path, size: int, bar: "tqdm[NoReturn]"
-) -> None:
+def _attempt(opener: urllib.request.OpenerDirector, url: str, part: Path, size: int, bar: "tqdm[NoReturn]") -> None:
     """One request; on return `part` is complete, or gone because it must be fetched from its start."""
     headers = dict(_HEADERS)
     validator = _validator_file(part)
@@ -205,9 +203,7 @@ def _extent(status: int, headers: Message) -> tuple[int, int | None]:
     return 0, int(length) if length.isdecimal() else None
 
 
-def _store(
-    response: http.client.HTTPResponse, part: Path, start: int, size: int, bar: "tqdm[NoReturn]"
-) -> None:
+def _store(response: http.client.HTTPResponse, part: Path, start: int, size: int, bar: "tqdm[NoReturn]") -> None:
     """Write the answer's body into `part` from byte `start` on; `part` never grows past `size`."""
     with part.open("ab" if start else "wb") as file:
         if start == 0:

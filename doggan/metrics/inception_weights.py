@@ -92,9 +92,7 @@ def read_weights(path: str | Path) -> Weights:
     """
     path = Path(path)
     if not path.is_file():
-        raise DogganError(
-            f"{path} does not exist; get the Inception weights with `doggan download inception`."
-        )
+        raise DogganError(f"{path} does not exist; get the Inception weights with `doggan download inception`.")
     stored = _from_npz(path) if path.suffix == ".npz" else _from_graph(path)
     for scope, shape in LAYERS.items():
         _check(path, scope, stored[scope], shape)

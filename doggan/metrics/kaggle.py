@@ -124,9 +124,7 @@ def squashed(path: str | Path) -> NDArray[np.uint8] | None:
         return None
 
 
-def _real_features(
-    photographs: Sequence[Path], inception: Inception, batch_size: int, pace: Pace
-) -> RealFeatures:
+def _real_features(photographs: Sequence[Path], inception: Inception, batch_size: int, pace: Pace) -> RealFeatures:
     parts, n_skipped = [], 0
     for pictures in _read_ahead(photographs, batch_size):
         readable = [picture for picture in pictures if picture is not None]

@@ -46,12 +46,8 @@ def kid(x: ArrayLike, y: ArrayLike) -> Kid:
     sum_a, sum_b, sum_ab = within_a.sum(), within_b.sum(), across_a.sum()
     mean_a, mean_b = sum_a / (n * (n - 1)), sum_b / (m * (m - 1))
     value = mean_a + mean_b - 2 * sum_ab / (n * m)
-    without_a = (
-        (sum_a - 2 * within_a) / ((n - 1) * (n - 2)) + mean_b - 2 * (sum_ab - across_a) / ((n - 1) * m)
-    )
-    without_b = (
-        mean_a + (sum_b - 2 * within_b) / ((m - 1) * (m - 2)) - 2 * (sum_ab - across_b) / (n * (m - 1))
-    )
+    without_a = (sum_a - 2 * within_a) / ((n - 1) * (n - 2)) + mean_b - 2 * (sum_ab - across_a) / ((n - 1) * m)
+    without_b = mean_a + (sum_b - 2 * within_b) / ((m - 1) * (m - 2)) - 2 * (sum_ab - across_b) / (n * (m - 1))
     variance = (n - 1) * without_a.var() + (m - 1) * without_b.var()
     return Kid(float(value), float(np.sqrt(variance)))
 
@@ -64,9 +60,7 @@ def _kernel(a: Array, b: Array) -> Array:
 def _within(a: Array) -> Array:
     """Row sums of the kernel of `a` with itself, without the diagonal."""
     diagonal = (np.einsum("nd,nd->n", a, a) / a.shape[1] + 1) ** 3
-    return (
-        np.concatenate([_kernel(a[i : i + _ROWS], a).sum(axis=1) for i in range(0, len(a), _ROWS)]) - diagonal
-    )
+    return np.concatenate([_kernel(a[i : i + _ROWS], a).sum(axis=1) for i in range(0, len(a), _ROWS)]) - diagonal
 
 
 def _across(a: Array, b: Array) -> tuple[Array, Array]:

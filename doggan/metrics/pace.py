@@ -22,9 +22,7 @@ class Pace:
         deadline: the `time.monotonic()` at which the work must be done, or None.
     """
 
-    def __init__(
-        self, total: int, label: str, *, progress: bool = False, deadline: float | None = None
-    ) -> None:
+    def __init__(self, total: int, label: str, *, progress: bool = False, deadline: float | None = None) -> None:
         self.total, self.label, self.deadline = total, label, deadline
         self.done = self._steps = self._measured = 0
         self._since = time.monotonic()

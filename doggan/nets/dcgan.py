@@ -38,9 +38,7 @@ def generator(config: Generator, channels: int = 3, seed: int = 0) -> keras.Mode
         DogganError: a setting contradicts another, as `check_generator` says.
     """
     check_generator(config)
-    dense, conv = (
-        (DenseSN, ConvSN2DTranspose) if config.spectral_norm else (layers.Dense, layers.Conv2DTranspose)
-    )
+    dense, conv = (DenseSN, ConvSN2DTranspose) if config.spectral_norm else (layers.Dense, layers.Conv2DTranspose)
     seeds = _Seeds(seed, _GENERATOR)
     size, depth = config.base_size, config.base_depth
 
@@ -170,8 +168,7 @@ def _check_layers(config: Generator | Discriminator, section: str) -> None:
         values = getattr(config, key)
         if len(values) != n:
             raise DogganError(
-                f"{section}.{key} has {len(values)} entries but {section}.widths has {n}; "
-                "give one for each layer"
+                f"{section}.{key} has {len(values)} entries but {section}.widths has {n}; give one for each layer"
             )
     for key in ("widths", "strides"):
         values = getattr(config, key)

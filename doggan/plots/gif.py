@@ -49,11 +49,7 @@ def write_gif(
     if captions is not None and len(captions) != len(frame_paths):
         raise ValueError(f"{len(captions)} captions for {len(frame_paths)} frames")
     count = min(len(frame_paths), max_frames)
-    chosen = (
-        np.linspace(0, len(frame_paths) - 1, count).round().astype(int)
-        if count > 1
-        else [len(frame_paths) - 1]
-    )
+    chosen = np.linspace(0, len(frame_paths) - 1, count).round().astype(int) if count > 1 else [len(frame_paths) - 1]
     frames = _read_frames([Path(frame_paths[i]) for i in chosen])
     if captions is not None:
         frames = [_captioned(frame, captions[i]) for frame, i in zip(frames, chosen, strict=True)]
@@ -61,14 +57,10 @@ def write_gif(
     colours = np.concatenate([np.asarray(frame)[::3, ::3].reshape(1, -1, 3) for frame in frames])
     palette = Image.fromarray(colours).quantize(256, Image.Quantize.FASTOCTREE)
     reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    shown = max(
-        20, round(100 * seconds / count) * 10
-    )  # milliseconds; the format counts hundredths of a second
+    shown = max(20, round(100 * seconds / count) * 10)  # milliseconds; the format counts hundredths of a second
     durations = [shown] * (count - 1) + [shown + round(1000 * hold)]
     with atomic_path(path) as temporary:
-        reduced[0].save(
-            temporary, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0
-        )
+        reduced[0].save(temporary, "GIF", save_all=True, append_images=reduced[1:], duration=durations, loop=0)
 
 
 def _read_frames(paths: Sequence[Path]) -> list["Image.Image"]:
@@ -83,9 +75,7 @@ def _read_frames(paths: Sequence[Path]) -> list["Image.Image"]:
         except (OSError, UnidentifiedImageError) as error:
             raise DogganError(f"{path} cannot be read as a frame of the GIF: {error}.") from None
         if frames[-1].size != frames[0].size:
-            raise DogganError(
-                f"{path} is not of the same size as {paths[0]}, so they make no GIF; remove one of them."
-            )
+            raise DogganError(f"{path} is not of the same size as {paths[0]}, so they make no GIF; remove one of them.")
     return frames
 
 

@@ -32,9 +32,7 @@ def epoch_losses(path: str | Path, g_loss: ArrayLike, d_loss: ArrayLike, epoch: 
         series = np.asarray(values, np.float64)
         steps = np.arange(1, len(series) + 1)
         label = f"{name}, mean {series.mean():.3f}" if len(series) else name
-        axes.plot(
-            steps, series, color=colour, linewidth=1.1, marker=_marker(len(series)), markersize=3, label=label
-        )
+        axes.plot(steps, series, color=colour, linewidth=1.1, marker=_marker(len(series)), markersize=3, label=label)
         if len(series):
             axes.axhline(series.mean(), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
     dress(axes, f"Epoch {epoch}: loss by iteration", "iteration", "loss")

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def grid(
-    images: NDArray[np.uint8], columns: int | None = None, gap: int = 2, scale: int = 1
-) -> NDArray[np.uint8]:
+def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2, scale: int = 1) -> NDArray[np.uint8]:
     """Lay pictures out in rows, from left to right, on white.
 
     Args:

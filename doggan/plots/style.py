@@ -52,6 +52,4 @@ def dress(axes: "Axes", title: str, x_label: str, y_label: str | None) -> None:
 
 def legend_above(axes: "Axes") -> None:
     """A legend in the title's line, at the right, where it hides no curve."""
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8, frameon=False, borderaxespad=0.2
-    )
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8, frameon=False, borderaxespad=0.2)

@@ -45,7 +45,10 @@ def load_recipe(recipe: str, overrides: tuple[str, ...] = ()) -> Config:
     elif recipe in recipe_names():
         name, text = recipe, (resources.files(__name__) / f"{recipe}.toml").read_text(encoding="utf-8")
     else:
-        raise DogganError(f"There is no recipe {recipe!r}{_nearest(recipe, recipe_names())}; give one of {', '.join(recipe_names())} or a .toml file.")
+        names = recipe_names()
+        raise DogganError(
+            f"There is no recipe {recipe!r}{_nearest(recipe, names)}; give one of {', '.join(names)} or a .toml file."
+        )
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -138,7 +141,9 @@ def _build(kind: type, table: Any, prefix: str, source: str) -> Any:
     hints = get_type_hints(kind)
     for key in table:
         if key not in hints:
-            raise DogganError(f"{source}: there is no setting {prefix}{key}{_nearest(prefix + key, flatten(Config()))}.")
+            raise DogganError(
+                f"{source}: there is no setting {prefix}{key}{_nearest(prefix + key, flatten(Config()))}."
+            )
     return kind(**{key: _convert(hints[key], value, prefix + key, source) for key, value in table.items()})
 
 

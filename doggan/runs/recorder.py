@@ -25,11 +25,13 @@ from doggan.training.checkpoints import Checkpoints
 Row = dict[str, float]
 
 _STATS = ("g_loss", "d_loss", "d_real", "d_fake")
+# Of metrics.csv: one row an epoch, the first at step 0. Losses and D's probabilities are means over the epoch, with
+# their standard deviations; rates are those of the next step; kid is the cheap score; seconds are the epoch's.
 COLUMNS = (
-    "epoch", "step", "kimg", *(f"{name}{end}" for name in _STATS for end in ("", "_std")), "g_lr", "d_lr", "kid", "seconds",
-)  # fmt: skip
-"""Of metrics.csv: one row an epoch, the first at step 0. Losses are means over the epoch with their standard deviations,
-d_real and d_fake mean probabilities, rates those of the next step, kid ×1 (see `doggan.metrics`), seconds the epoch's."""
+    *("epoch", "step", "kimg"),
+    *(f"{name}{end}" for name in _STATS for end in ("", "_std")),
+    *("g_lr", "d_lr", "kid", "seconds"),
+)
 
 
 @dataclass
@@ -132,7 +134,12 @@ class Recorder(keras.callbacks.Callback):
         if self.bar is None:
             total = self.config.epochs * self.plan.steps_per_epoch
             self.bar = tqdm(
-                total=total, initial=self.step, unit="step", disable=not self.progress, dynamic_ncols=True, mininterval=1.0
+                total=total,
+                initial=self.step,
+                unit="step",
+                disable=not self.progress,
+                dynamic_ncols=True,
+                mininterval=1.0,
             )
         if self.step == 0 and not self.history.rows:
             self._end_of_epoch({})

@@ -15,7 +15,6 @@ from doggan import plots
 from doggan.config import Config
 from doggan.data.batches import batches, choose
 from doggan.data.imageset import ImageSet
-from doggan.errors import DogganError
 from doggan.metrics.proxy import RandomKID
 from doggan.runs.build import build_gan, build_generator, plan_data, training_images
 from doggan.runs.folder import Run, hash_images

@@ -57,7 +57,7 @@ class _Both:
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
 
-class GAN(Engine, keras.Model):  # type: ignore[misc]
+class GAN(Engine, keras.Model):
     """Trains `generator` against `discriminator`; calling it maps z to pictures.
 
     Args:

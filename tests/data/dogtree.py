@@ -15,9 +15,7 @@ CHIHUAHUA, BLENHEIM, PAPILLON = (
 def picture(width=120, height=90, seed=0):
     """Smooth coloured noise, uint8 [height, width, 3], RGB: places differ, and JPEG changes it little."""
     rng = np.random.default_rng(seed)
-    return cv2.resize(
-        rng.integers(0, 256, (4, 5, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
-    )
+    return cv2.resize(rng.integers(0, 256, (4, 5, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def xml(boxes, size=(120, 90), tags="%s"):

@@ -23,7 +23,7 @@ def take(batches, n):
 def test_an_epoch_is_a_permutation_without_its_remainder():
     draws = list(itertools.islice(PLAN.draws(), 8))
     assert PLAN.steps_per_epoch == 4
-    first, second = (np.concatenate([draw.index for draw in draws[i : i + 4]]) for i in (0, 4))
+    first, second = (np.concatenate([draw.indices for draw in draws[i : i + 4]]) for i in (0, 4))
     assert len(set(first)) == len(first) == 64
     assert not np.array_equal(first, second)
 
@@ -47,7 +47,7 @@ def test_whole_pictures_are_only_mirrored_and_scaled(images, make):
     assert batch.dtype == np.float32
     assert batch.min() >= -1
     assert batch.max() <= 1
-    for i, (index, flip) in enumerate(zip(draw.index, draw.flip, strict=True)):
+    for i, (index, flip) in enumerate(zip(draw.indices, draw.flip, strict=True)):
         expected = images[index][:, ::-1] if flip else images[index]
         np.testing.assert_allclose(batch[i], expected / 127.5 - 1, atol=1e-6)
 
@@ -62,7 +62,7 @@ def test_a_random_crop_is_an_exact_window(images):
     plan = replace(PLAN, image_size=12, flip=False)
     corners = set()
     for draw, batch in zip(plan.draws(), take(numpy_batches(images, plan), 4), strict=False):
-        for index, window, picture in zip(draw.index, draw.window, batch, strict=True):
+        for index, window, picture in zip(draw.indices, draw.window, batch, strict=True):
             top, left = (int(value) for value in window[:2])
             np.testing.assert_allclose(picture, images[index, top : top + 12, left : left + 12] / 127.5 - 1, atol=1e-5)
             corners.add((top, left))

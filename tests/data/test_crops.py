@@ -52,9 +52,7 @@ def test_every_rule_stays_inside_and_squares_are_square(name):
     for _ in range(500):
         width, height = rng.integers(1, 60, 2)
         xs, ys = sorted(rng.integers(0, width + 1, 2)), sorted(rng.integers(0, height + 1, 2))
-        box = clamp_box(
-            BoundingBox(int(xs[0]), int(ys[0]), int(xs[1]) + 1, int(ys[1]) + 1), int(width), int(height)
-        )
+        box = clamp_box(BoundingBox(int(xs[0]), int(ys[0]), int(xs[1]) + 1, int(ys[1]) + 1), int(width), int(height))
         if box is None:
             continue
         region = CROP_RULES[name](box, int(width), int(height))
@@ -114,9 +112,7 @@ def test_a_region_of_the_right_size_is_copied():
 
 
 @pytest.mark.parametrize("reduction", [2, 4, 8])
-@pytest.mark.parametrize(
-    "region", [(3, 5, 603, 605), (130, 77, 771, 718), (0, 0, 1000, 800), (1, 2, 999, 516)]
-)
+@pytest.mark.parametrize("region", [(3, 5, 603, 605), (130, 77, 771, 718), (0, 0, 1000, 800), (1, 2, 999, 516)])
 def test_a_reduced_crop_is_where_the_full_one_is(reduction, region):
     """On ramps the right answer is known: pixel k shows the mean place of its cell."""
     y, x = np.mgrid[0:800, 0:1000]

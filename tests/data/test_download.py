@@ -73,9 +73,7 @@ def test_download_gives_one_whole_folder_and_nothing_else(site, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["dogs"]
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["source"] == "official"
-    assert (
-        manifest["archives"]["images.tar"]["sha256"] == hashlib.sha256(site.files["images.tar"]).hexdigest()
-    )
+    assert manifest["archives"]["images.tar"]["sha256"] == hashlib.sha256(site.files["images.tar"]).hexdigest()
     assert said[-1] == f"{folder} is downloaded and verified."
     umask = os.umask(0)
     os.umask(umask)

@@ -24,8 +24,7 @@ def image_set():
 def same(a, b):
     names = ("images", "labels", "source_ids", "boxes", "split")
     return a.class_names == b.class_names and all(
-        np.array_equal(getattr(a, name), getattr(b, name))
-        and getattr(a, name).dtype == getattr(b, name).dtype
+        np.array_equal(getattr(a, name), getattr(b, name)) and getattr(a, name).dtype == getattr(b, name).dtype
         for name in names
     )
 
@@ -46,9 +45,7 @@ def test_a_set_without_labels(image_set, tmp_path):
 def test_nothing_in_the_file_is_pickled(image_set, tmp_path):
     image_set.save(tmp_path / "dogs.npz")
     with np.load(tmp_path / "dogs.npz", allow_pickle=False) as file:
-        assert set(file) == {
-            *("images", "labels", "class_names", "source_ids", "boxes", "split", "format_version")
-        }
+        assert set(file) == {*("images", "labels", "class_names", "source_ids", "boxes", "split", "format_version")}
         assert all(file[name].dtype != object for name in file)
         assert file["images"].dtype == np.uint8
 

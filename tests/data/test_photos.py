@@ -76,9 +76,7 @@ def test_alpha_is_dropped_and_a_palette_resolved(file):
     with_alpha = np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])
     np.testing.assert_array_equal(read_photograph(file(encoded(with_alpha, "PNG"))), pixels)
     palette = Image.fromarray(pixels).quantize(16)
-    np.testing.assert_array_equal(
-        read_photograph(file(encoded(palette, "PNG"))), np.asarray(palette.convert("RGB"))
-    )
+    np.testing.assert_array_equal(read_photograph(file(encoded(palette, "PNG"))), np.asarray(palette.convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -131,9 +129,7 @@ def test_a_jpeg_that_lacks_two_bytes_or_has_more_is_told_apart(file):
     assert read_photograph(file(data + b"appended")).shape == (90, 120, 3)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"x", b"\xff\xd8", b"\xff\xd8\xff", b"<html>not found</html>", bytes(5000)]
-)
+@pytest.mark.parametrize("data", [b"", b"x", b"\xff\xd8", b"\xff\xd8\xff", b"<html>not found</html>", bytes(5000)])
 @pytest.mark.parametrize("reader", [open_photograph, read_photograph])
 def test_what_is_not_a_picture_is_refused(file, data, reader):
     path = file(data)

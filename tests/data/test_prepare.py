@@ -85,9 +85,7 @@ def test_whole_gives_one_picture_per_photograph_whatever_its_boxes(tree, tmp_pat
     summary, image_set = run(tree, tmp_path, crop="whole")
     assert list(image_set.source_ids) == ["n02085620_10", "n02085620_7", "n02085620_8", "n02086646_2"]
     assert image_set.boxes.tolist() == [[0, 0, 120, 90]] * 4
-    expected = cv2.resize(
-        read_photograph(tree.photograph_path("n02085620_7")), (64, 64), interpolation=cv2.INTER_AREA
-    )
+    expected = cv2.resize(read_photograph(tree.photograph_path("n02085620_7")), (64, 64), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(image_set.images[1], expected)
     assert summary.faults == ()
 
@@ -360,9 +358,7 @@ def test_not_one_picture_is_an_error_and_keeps_the_old_file(tmp_path):
     tree.annotation("n02085620_7")
     out = tmp_path / "dogs.npz"
     out.write_text("old")
-    with pytest.raises(
-        DogganError, match=r"not one picture could be cut, .*n02085620_7: photograph that is trunc"
-    ):
+    with pytest.raises(DogganError, match=r"not one picture could be cut, .*n02085620_7: photograph that is trunc"):
         prepare(tree.root, out, progress=False)
     assert out.read_text() == "old"
 

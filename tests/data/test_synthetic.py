@@ -222,9 +222,7 @@ def test_a_dog_has_dark_eyes_and_nose_in_a_light_face():
     dark = (cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) < 60).astype(np.uint8)
     dark = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))  # the iris is lighter
     _, _, stats, centres = cv2.connectedComponentsWithStats(dark[: int(0.7 * len(dark))])
-    large = [
-        (x, y) for (x, y), area in zip(centres[1:], stats[1:, cv2.CC_STAT_AREA], strict=True) if area > 25
-    ]
+    large = [(x, y) for (x, y), area in zip(centres[1:], stats[1:, cv2.CC_STAT_AREA], strict=True) if area > 25]
     assert len(large) == 3
     (left, eye_y), (middle, nose_y), (right, other_y) = sorted(large)
     assert abs(eye_y - other_y) < 6

@@ -23,9 +23,7 @@ def get(site, tmp_path: Path) -> Callable[..., Path]:
 
     def run(**wanted: Any) -> Path:
         path = tmp_path / "file.tar"
-        digest = fetch(
-            site.url("file.tar"), path, **{"size": len(BODY), "sha256": SHA, "progress": False, **wanted}
-        )
+        digest = fetch(site.url("file.tar"), path, **{"size": len(BODY), "sha256": SHA, "progress": False, **wanted})
         assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
         return path
 
@@ -167,9 +165,7 @@ def test_wrong_content_is_deleted_and_named(site, get, tmp_path):
 def test_another_length_is_refused(site, get, tmp_path, body, said):
     """Where the server says the length, before a byte is kept; where not, as soon as it shows."""
     site.files["file.tar"], site.length = body, said
-    with pytest.raises(
-        DogganError, match="another file" if said or len(body) > len(BODY) else "closed after"
-    ):
+    with pytest.raises(DogganError, match="another file" if said or len(body) > len(BODY) else "closed after"):
         get(sha256=None)
     assert not (tmp_path / "file.tar").exists()
 

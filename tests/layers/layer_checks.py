@@ -47,9 +47,7 @@ def _check_serialisation(layer_class: type, layer: Any, inputs: np.ndarray, fold
     assert [w.path.split("/")[-1] for w in loaded.weights] == [w.path.split("/")[-1] for w in model.weights]
     for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(
-        keras.ops.convert_to_numpy(model(inputs)), keras.ops.convert_to_numpy(loaded(inputs))
-    )
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(inputs)), keras.ops.convert_to_numpy(loaded(inputs)))
 
 
 def _check_training(layer: Any, inputs: np.ndarray) -> None:
@@ -67,9 +65,7 @@ def _check_training(layer: Any, inputs: np.ndarray) -> None:
     assert after < before
 
 
-def _check_half_precision(
-    layer_class: type, layer: Any, inputs: np.ndarray, policy: str, tolerance: float
-) -> None:
+def _check_half_precision(layer_class: type, layer: Any, inputs: np.ndarray, policy: str, tolerance: float) -> None:
     half = layer_class.from_config({**layer.get_config(), "dtype": policy})
     half(inputs)
     half.set_weights(layer.get_weights())

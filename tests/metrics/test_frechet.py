@@ -30,9 +30,7 @@ def test_diagonal_gaussians() -> None:
     mu1, mu2 = np.array([1.0, -2, 0]), np.array([0.0, 1, 0.5])
     sigma1, sigma2 = np.array([1.0, 2, 0.5]), np.array([3.0, 0.25, 0.5])
     expected = ((mu1 - mu2) ** 2).sum() + ((sigma1 - sigma2) ** 2).sum()
-    assert frechet_distance(mu1, np.diag(sigma1**2), mu2, np.diag(sigma2**2)) == pytest.approx(
-        expected, abs=1e-12
-    )
+    assert frechet_distance(mu1, np.diag(sigma1**2), mu2, np.diag(sigma2**2)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_equal_covariances_leave_the_means() -> None:

@@ -55,9 +55,7 @@ def test_resize_by_hand() -> None:
 def test_resize_is_tensorflows(size: tuple[int, int]) -> None:
     tf = pytest.importorskip("tensorflow")
     x = pictures(1, *size, 3).astype(np.float32)
-    expected = tf.raw_ops.ResizeBilinear(
-        images=x, size=(299, 299), align_corners=False, half_pixel_centers=False
-    )
+    expected = tf.raw_ops.ResizeBilinear(images=x, size=(299, 299), align_corners=False, half_pixel_centers=False)
     ours = resize_tf1(resize_tf1(x, axis=2, size=299), axis=1, size=299)
     np.testing.assert_allclose(np.asarray(ours), expected.numpy(), atol=5e-5)
 
@@ -92,10 +90,7 @@ def test_features_stop_at_a_deadline(random_network: Inception) -> None:
 
 
 def test_built_in_float32_whatever_the_policy() -> None:
-    weights = {
-        scope: (np.zeros(shape, np.float32), np.zeros(shape[3], np.float32))
-        for scope, shape in LAYERS.items()
-    }
+    weights = {scope: (np.zeros(shape, np.float32), np.zeros(shape[3], np.float32)) for scope, shape in LAYERS.items()}
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

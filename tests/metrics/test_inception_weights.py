@@ -113,9 +113,7 @@ def test_gamma_counts_when_the_graph_says_so(stored: Stored, tmp_path: Path) -> 
     scaled = read_weights(tmp_path / GRAPH_FILE)
     np.testing.assert_allclose(scaled["conv"][0], 2 * expected["conv"][0], rtol=1e-6)
     beta = stored["conv"]["beta"]
-    np.testing.assert_allclose(
-        scaled["conv"][1] - beta, 2 * (expected["conv"][1] - beta), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(scaled["conv"][1] - beta, 2 * (expected["conv"][1] - beta), rtol=1e-5, atol=1e-6)
 
 
 def test_wrong_graphs(stored: Stored, tmp_path: Path) -> None:
@@ -160,9 +158,7 @@ def test_wrong_npz(stored: Stored, tmp_path: Path) -> None:
     np.savez(path, images=np.zeros(3))
     with pytest.raises(DogganError, match=r"conv\.weight"):
         read_weights(path)
-    small = {
-        scope: {name: value[..., :1] for name, value in values.items()} for scope, values in stored.items()
-    }
+    small = {scope: {name: value[..., :1] for name, value in values.items()} for scope, values in stored.items()}
     write_npz(path, small)
     with pytest.raises(DogganError, match=r"kernel of conv has shape \(3, 3, 3, 1\), not \(3, 3, 3, 32\)"):
         read_weights(path)

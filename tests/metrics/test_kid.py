@@ -34,9 +34,7 @@ def test_double_loop(samples: tuple[np.ndarray, np.ndarray]) -> None:
     assert kid(y, x).value == pytest.approx(mmd2_by_loops(x, y), rel=1e-12)
 
 
-def test_blocks_make_no_difference(
-    samples: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_make_no_difference(samples: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = kid(*samples)
     monkeypatch.setattr(module, "_ROWS", 2)
     np.testing.assert_allclose(kid(*samples), whole, rtol=1e-12)

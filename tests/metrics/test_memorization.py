@@ -24,9 +24,7 @@ def test_sign_does_not_matter() -> None:
 def test_rows_with_zero_sum_are_dropped() -> None:
     real = [[1.0, 0.0], [0.0, 0.0]]
     # (1, −1) is not a zero row, but its sum is zero, so the scorer drops it all the same.
-    assert memorization_distance([[1.0, 1.0], [1.0, -1.0], [0.0, 0.0]], real) == pytest.approx(
-        1 - np.sqrt(0.5)
-    )
+    assert memorization_distance([[1.0, 1.0], [1.0, -1.0], [0.0, 0.0]], real) == pytest.approx(1 - np.sqrt(0.5))
 
 
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:

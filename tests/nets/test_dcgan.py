@@ -143,27 +143,19 @@ def test_layers_of_equal_shape_start_from_different_weights():
 def test_settings_reach_the_layers():
     bn, init = BatchNorm(epsilon=1e-5, momentum=0.8), Init(mean=0.1, std=0.3)
     common = {"bn": bn, "init": init}
-    g = generator(
-        replace(SMALL_G, spectral_norm=True, slope=0.1, batch_norm=(True, False, True), **common), channels=1
-    )
-    d = discriminator(
-        replace(SMALL_D, spectral_norm=False, slope=0.0, dropout=(0.0, 0.3, 0.0), **common), SHAPE
-    )
+    g = generator(replace(SMALL_G, spectral_norm=True, slope=0.1, batch_norm=(True, False, True), **common), channels=1)
+    d = discriminator(replace(SMALL_D, spectral_norm=False, slope=0.0, dropout=(0.0, 0.3, 0.0), **common), SHAPE)
     assert g.output_shape == (None, 16, 16, 1)
     assert len(layers_of(g, ConvSN2DTranspose)) == 3
     assert len(layers_of(g, DenseSN)) == 2
     assert not layers_of(d, (ConvSN2D, DenseSN))
-    assert [layer.negative_slope for layer in layers_of(g, keras.layers.LeakyReLU)] == pytest.approx(
-        [0.1] * 3
-    )
+    assert [layer.negative_slope for layer in layers_of(g, keras.layers.LeakyReLU)] == pytest.approx([0.1] * 3)
     assert len(layers_of(d, keras.layers.ReLU)) == 3
     # A bias exactly where no batch normalisation follows.
     assert [layer.use_bias for layer in layers_of(g, keras.layers.Conv2DTranspose)] == [False, True, False]
     assert [layer.use_bias for layer in layers_of(d, keras.layers.Conv2D)] == [True, False, False]
     assert [(layer.name, layer.rate) for layer in layers_of(d, Dropout)] == [("dropout_2", 0.3)]
-    for layer in layers_of(g, keras.layers.BatchNormalization) + layers_of(
-        d, keras.layers.BatchNormalization
-    ):
+    for layer in layers_of(g, keras.layers.BatchNormalization) + layers_of(d, keras.layers.BatchNormalization):
         assert (layer.epsilon, layer.momentum) == (1e-5, 0.8)
     kernels = [ops.convert_to_numpy(w).ravel() for w in [*g.weights, *d.weights] if w.path.endswith("kernel")]
     assert np.concatenate(kernels).mean() == pytest.approx(0.1, abs=0.02)
@@ -272,11 +264,7 @@ def test_generator_settings_that_do_not_fit(change, message):
 def test_discriminator_settings_that_do_not_fit():
     check_discriminator(SMALL_D, SHAPE)
     check_discriminator(SMALL_D, (7, 9, 1))
-    with pytest.raises(
-        DogganError, match=r"discriminator\.strides has 2 entries but discriminator.widths has 3"
-    ):
+    with pytest.raises(DogganError, match=r"discriminator\.strides has 2 entries but discriminator.widths has 3"):
         discriminator(replace(SMALL_D, strides=(2, 2)), SHAPE)
-    with pytest.raises(
-        DogganError, match=r"discriminator.strides = \[1, 2, 2\] shrink .* than the 2×16 pixels"
-    ):
+    with pytest.raises(DogganError, match=r"discriminator.strides = \[1, 2, 2\] shrink .* than the 2×16 pixels"):
         check_discriminator(SMALL_D, (2, 16, 3))

@@ -31,7 +31,12 @@ def test_a_folder_with_a_run_is_not_overwritten(run, tiny_images, tiny_recipe):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "is not a run"), ("{", "not a run's configuration"), ("{}", "configuration"), ('{"format_version": 99}', "newer")],
+    [
+        (None, "is not a run"),
+        ("{", "not a run's configuration"),
+        ("{}", "configuration"),
+        ('{"format_version": 99}', "newer"),
+    ],
 )
 def test_a_folder_that_is_no_run_is_named(tmp_path, text, message):
     folder = tmp_path / "other"

@@ -105,7 +105,9 @@ def test_both_optimizers_move_and_are_saved_with_their_slots():
     gan = linear_gan(optimizer=lambda: keras.optimizers.Adam(0.01))
     before = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
     fit(gan, 2)
-    moved = {key for key, variable in gan.saved_variables().items() if not np.array_equal(before[key], to_numpy(variable))}
+    moved = {
+        key for key, variable in gan.saved_variables().items() if not np.array_equal(before[key], to_numpy(variable))
+    }
     for owner in ("g_optimizer", "d_optimizer"):
         assert sum(key.startswith(owner) for key in moved) == 3  # iterations, momentum, velocity of one kernel
     assert {"step", "generator.000.kernel", "discriminator.000.kernel"} <= moved
