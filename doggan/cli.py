@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,28 @@ def main(command: click.Command | None = None) -> None:
     except OSError as error:
         click.echo(f"doggan: {error}; free some space or choose another place, and run the command again.", err=True)
         sys.exit(EXIT_MISTAKE)
+
+
+def load_keras() -> None:
+    """Import Keras, its backend and what is needed to know the devices, without TensorFlow's banners on stderr.
+
+    TensorFlow writes them before any setting of its own can stop it. Should the import fail, they are shown.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            from doggan.training.gan import has_accelerator
+
+            has_accelerator()
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -133,6 +156,7 @@ def train(
     import time
 
     deadline = None if hours is None else time.monotonic() + 3600 * hours
+    load_keras()
     from doggan import runs
     from doggan.data.imageset import ImageSet
     from doggan.recipes import as_toml, load_recipe
@@ -188,6 +212,7 @@ def sample(run: Path, n: int, out: Path, checkpoint: str, truncation: float | No
     """Draw a sheet of pictures from a RUN's generator."""
     import numpy as np
 
+    load_keras()
     from doggan import plots, runs
     from doggan.sampling import generate
 
@@ -207,6 +232,7 @@ def sample(run: Path, n: int, out: Path, checkpoint: str, truncation: float | No
 @_quiet
 def submit(run: Path, out: Path, count: int, checkpoint: str, truncation: float | None, seed: int, quiet: bool) -> None:
     """Write images.zip from a RUN's generator, and check it."""
+    load_keras()
     from doggan import runs
     from doggan.sampling import generate
     from doggan.submission import check_submission, write_submission
@@ -233,6 +259,7 @@ def check(submission: Path, count: int) -> None:
 @_quiet
 def demo(out: Path, seed: int, quiet: bool) -> None:
     """The whole path on drawn dogs: no download, no GPU, a few minutes on two cores."""
+    load_keras()
     from doggan.demo import demo
 
     click.echo(str(demo(out, seed=seed, progress=not quiet)))

@@ -52,6 +52,7 @@ class DemoResult:
     data: Path
     run: Path
     sheet: Path
+    comparison: Path
     losses: Path
     gif: Path
     submission: Path
@@ -64,6 +65,7 @@ class DemoResult:
             "prepared crops": self.data,
             "run folder": self.run,
             "sample sheet": self.sheet,
+            "drawn | generated": self.comparison,
             "losses": self.losses,
             "learning, as a GIF": self.gif,
             "submission": self.submission,
@@ -123,23 +125,33 @@ def demo(
 
     say("sampling and writing the submission")
     generator, _ = runs.load_generator(run)
-    plots.save_png(out / "samples.png", plots.grid(_sample(generator, 64, seed), scale=2))
+    samples = _sample(generator, MEASURED, seed)
+    plots.save_png(out / "samples.png", plots.grid(samples[:64], scale=2))
+    plots.save_png(out / "comparison.png", side_by_side(data.training().images, samples))
     zip_path = out / "images.zip"
     write_submission(generate(generator, count, seed=seed, progress=progress), zip_path, count)
     say(str(check_submission(zip_path, count)))
 
-    learned = measure(before, _sample(generator, MEASURED, seed), data.heldout().images)
+    learned = measure(before, samples, data.heldout().images)
     return DemoResult(
         photographs=tree,
         data=data_path,
         run=run.folder,
         sheet=out / "samples.png",
+        comparison=out / "comparison.png",
         losses=run.folder / "losses.png",
         gif=run.gif,
         submission=zip_path,
         learned=learned,
         seconds=time.monotonic() - started,
     )
+
+
+def side_by_side(real: NDArray[np.uint8], samples: NDArray[np.uint8], n: int = 30) -> NDArray[np.uint8]:
+    """Pictures of a data set, spread over it, on the left and generated ones on the right, uint8 [h, w, 3]."""
+    spread = real[np.linspace(0, len(real) - 1, n).astype(int)]
+    left, right = (plots.grid(pictures, columns=6, scale=2) for pictures in (spread, samples[:n]))
+    return np.concatenate([left, np.full((len(left), 24, 3), 255, np.uint8), right], axis=1)
 
 
 def measure(before: NDArray[np.uint8], after: NDArray[np.uint8], real: NDArray[np.uint8]) -> Learned:

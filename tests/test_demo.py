@@ -21,6 +21,7 @@ def test_everything_it_names_exists(result):
         result.data,
         result.run,
         result.sheet,
+        result.comparison,
         result.losses,
         result.gif,
         result.submission,
