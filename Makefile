@@ -1,4 +1,5 @@
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.11
 VENV := .venv
 OLDEST := .venv-oldest
 
@@ -30,9 +31,9 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 # The oldest stack a Kaggle image still carries; TensorFlow backend only.
 $(OLDEST)/installed: setup.cfg pyproject.toml tests/oldest.txt
-	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/pip install -q -e '.[test]' -c tests/oldest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo
+	rm -rf $(VENV) $(OLDEST)

@@ -34,7 +34,9 @@ from doggan.submission import check_submission, read_submission, write_submissio
 
 MOST_SHEETS = 200  # sample sheets; with the rest, far below the 500 files that Kaggle keeps
 SCORING_SHARE = 0.25  # of the budget: scoring that would take more is left out
+CLOSING = 20.0  # seconds for what training does after its last step: score, sheet, figures, checkpoints, GIF
 ENDING = 90.0  # seconds for the matrix work that follows the last network pass, on two slow cores
+PICTURES_PER_SECOND = 1000  # encoded, written and checked, beside the forward pass; two slow cores do more
 MARGIN = 1.2  # on every estimate of time
 ARCHIVES = ("all-dogs.zip", "annotation.zip")  # how the competition's data may lie in the input, in any case
 MOST_UNPACKED = 4_000_000_000  # bytes of one archive
@@ -42,7 +44,7 @@ MOST_UNPACKED = 4_000_000_000  # bytes of one archive
 
 @dataclass(frozen=True)
 class Reserve:
-    """Seconds kept free at the end of the budget."""
+    """Seconds kept free at the end of the budget: to close the run and write the zip, and to score it."""
 
     sampling: float
     scoring: float
@@ -79,6 +81,9 @@ def kaggle_submit(
 
     Returns:
         The score, or None where there was no network or no time for it.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM ended training; the zip is written, and not scored.
     """
     deadline = time.monotonic() + 3600 * hours
     output.mkdir(parents=True, exist_ok=True)
@@ -97,9 +102,10 @@ def kaggle_submit(
 
         folder = output / "run"
         run = Run.open(folder) if (folder / "config.json").exists() else start_run(folder, config, data, data_path)
-        run.check_same(config, run.data_hash)
+        run.check_settings(config)
         reserve = _reserve(run, inception, count, len(photographs), deadline, say)
-        say(str(train(run, data, deadline=deadline - reserve.seconds, progress=progress)))
+        outcome = train(run, data, deadline=deadline - reserve.seconds, progress=progress)
+        say(str(outcome))
 
         generator, step = load_generator(run)
         zip_path = output / "images.zip"
@@ -109,6 +115,7 @@ def kaggle_submit(
         except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
             say(str(error))
 
+        outcome.raise_if_interrupted()
         if inception is None or reserve.scoring == 0:
             return None
         try:
@@ -159,16 +166,17 @@ def _reserve(
 ) -> Reserve:
     """How long sampling and scoring will take, by trying each on a few pictures."""
     generator = build_generator(run.config, run.image_shape[-1])
-    # Writing the zip overlaps the forward pass; checking it afterwards decodes every picture once more.
-    sampling = MARGIN * 2 * count / sampling_rate(generator) + MARGIN * 5
+    rate = sampling_rate(generator)
+    pictures = count + run.config.train.score_samples + run.config.train.samples
+    sampling = MARGIN * (pictures / rate + count / PICTURES_PER_SECOND + CLOSING)
     if inception is None:
         return Reserve(sampling, 0.0)
     left = deadline - time.monotonic() - sampling
-    pictures = next(iter(generate(generator, 50, seed=0, batch_size=50)))
-    inception.features(pictures)  # compiles
+    few = next(iter(generate(generator, 50, seed=0, batch_size=50)))
+    inception.features(few)  # compiles
     start = time.monotonic()
-    inception.features(pictures)
-    scoring = MARGIN * (time.monotonic() - start) / len(pictures) * (count + n_photographs) + ENDING
+    inception.features(few)
+    scoring = MARGIN * (time.monotonic() - start) / len(few) * (count + n_photographs) + ENDING
     if scoring > SCORING_SHARE * left:
         say(f"not scored: it would take about {scoring / 60:.0f} of the {left / 60:.0f} minutes")
         return Reserve(sampling, 0.0)

@@ -1,5 +1,7 @@
 """The `doggan` command: each sub-command parses, calls one public function and prints."""
 
+import errno
+import itertools
 import os
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from typing import Any
 import click
 
 from doggan import __version__
-from doggan.errors import DogganError
+from doggan.errors import DogganError, Interrupted
 
 EXIT_MISTAKE = 2
 _EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
@@ -28,11 +30,16 @@ def main(command: click.Command | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Interrupted as error:
+        click.echo(f"doggan: stopped by {error}", err=True)
+        sys.exit(_EXIT_SIGNAL[str(error)])
     except (KeyboardInterrupt, click.Abort):
         click.echo("doggan: interrupted", err=True)
         sys.exit(_EXIT_SIGNAL["SIGINT"])
     except OSError as error:
-        click.echo(f"doggan: {error}; free some space or choose another place, and run the command again.", err=True)
+        remedy = "; free some space, or choose another place, and run the command again"
+        cannot_write = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+        click.echo(f"doggan: {error}{remedy if cannot_write else ''}", err=True)
         sys.exit(EXIT_MISTAKE)
 
 
@@ -49,6 +56,11 @@ def load_keras() -> None:
             from doggan.training.gan import has_accelerator
 
             has_accelerator()
+        except ModuleNotFoundError as error:
+            raise DogganError(
+                f"Keras or its backend is not installed ({error}); pip install tensorflow, or 'doggan[jax]' and set "
+                "KERAS_BACKEND=jax."
+            ) from None
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -164,6 +176,8 @@ def train(
     if resume is not None:
         _require_plain_resume()
         run = runs.Run.open(resume)
+        if data is None and not run.data_path.exists():
+            raise DogganError(f"{run.data_path} is gone; give its new place: doggan train DATA --resume {resume}.")
         images = ImageSet.load(data or run.data_path)
     elif data is None:
         raise click.UsageError("DATA is missing: give the .npz that `doggan prepare` wrote, or --resume RUN.")
@@ -178,8 +192,7 @@ def train(
     click.echo(f"run: {run.folder}")
     outcome = runs.train(run, images, deadline=deadline, progress=not quiet)
     click.echo(f"{outcome}\nsamples: {run.folder / 'samples'}\ngif: {run.gif}")
-    if outcome.stopped_by in _EXIT_SIGNAL:
-        sys.exit(_EXIT_SIGNAL[outcome.stopped_by])
+    outcome.raise_if_interrupted()
 
 
 def _require_plain_resume() -> None:
@@ -254,12 +267,14 @@ def check(submission: Path, count: int) -> None:
 
 
 @cli.command()
-@click.option("--out", "-o", type=_path, default=Path("demo"), help="Folder for everything it makes.")
+@click.option("--out", "-o", type=_path, default=None, help="Folder for everything it makes; demo, or demo-2, ...")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the dogs and the run.")
 @_quiet
-def demo(out: Path, seed: int, quiet: bool) -> None:
+def demo(out: Path | None, seed: int, quiet: bool) -> None:
     """The whole path on drawn dogs: no download, no GPU, a few minutes on two cores."""
     load_keras()
     from doggan.demo import demo
 
-    click.echo(str(demo(out, seed=seed, progress=not quiet)))
+    names = (Path("demo" if i == 1 else f"demo-{i}") for i in itertools.count(1))
+    folder = out or next(name for name in names if not name.exists())
+    click.echo(str(demo(folder, seed=seed, progress=not quiet)))

@@ -50,6 +50,7 @@ class DemoResult:
 
     photographs: Path
     data: Path
+    crops: Path
     run: Path
     sheet: Path
     comparison: Path
@@ -63,6 +64,7 @@ class DemoResult:
         places = {
             "drawn photographs": self.photographs,
             "prepared crops": self.data,
+            "sheet of crops": self.crops,
             "run folder": self.run,
             "sample sheet": self.sheet,
             "drawn | generated": self.comparison,
@@ -97,6 +99,7 @@ def demo(
 
     Raises:
         DogganError: `out` already holds files.
+        Interrupted: Ctrl-C or SIGTERM ended training; the run in `out`/run can be resumed.
     """
     started = time.monotonic()
     out = Path(out)
@@ -120,12 +123,15 @@ def demo(
     config = load_recipe(recipe, (*overrides, f"seed={seed}"))
     run = runs.start_run(out / "run", config, data, data_path)
     untrained = runs.build_generator(run.config, run.image_shape[-1])
-    before = _sample(untrained, MEASURED, seed)
-    say(str(runs.train(run, data, progress=progress)))
+    before = _sample(untrained, MEASURED, seed + 1)
+    outcome = runs.train(run, data, progress=progress)
+    outcome.raise_if_interrupted()
+    say(str(outcome))
 
     say("sampling and writing the submission")
-    generator, _ = runs.load_generator(run)
-    samples = _sample(generator, MEASURED, seed)
+    # Not the best checkpoint: it was chosen by the distance to the held-out dogs that is measured below.
+    generator, _ = runs.load_generator(run, "newest")
+    samples = _sample(generator, MEASURED, seed + 1)  # not the z that the sheets show through training
     plots.save_png(out / "samples.png", plots.grid(samples[:64], scale=2))
     plots.save_png(out / "comparison.png", side_by_side(data.training().images, samples))
     zip_path = out / "images.zip"
@@ -136,6 +142,7 @@ def demo(
     return DemoResult(
         photographs=tree,
         data=data_path,
+        crops=out / "crops.png",
         run=run.folder,
         sheet=out / "samples.png",
         comparison=out / "comparison.png",

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this"."""
+"""The exceptions that the command line answers with a sentence instead of a traceback."""
 
 
 class DogganError(Exception):
@@ -6,3 +6,7 @@ class DogganError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class Interrupted(Exception):
+    """A signal stopped training; what was trained is saved. Its argument is the signal's name, such as "SIGINT"."""

@@ -106,7 +106,33 @@ def test_a_full_disk_is_one_sentence(doggan, monkeypatch, dog_tree, tmp_path):
     status, _, err = doggan("prepare", dog_tree, "-o", tmp_path / "x.npz")
     assert status == 2
     assert "No space left on device" in err
+    assert len(err.splitlines()) == 1
     assert "free some space" in err
+
+
+def test_a_run_whose_data_moved_says_how_to_name_them(doggan, tiny_images, tiny_recipe, tmp_path):
+    data, run = tmp_path / "tiny.npz", tmp_path / "run"
+    tiny_images.save(data)
+    assert doggan("train", data, "-r", tiny_recipe, "-o", run, "--set", "train.epochs=1", "--quiet")[0] == 0
+    data.rename(tmp_path / "moved.npz")
+    status, _, err = doggan("train", "--resume", run, "--quiet")
+    assert status == 2
+    assert "doggan train DATA --resume" in err
+    assert doggan("train", tmp_path / "moved.npz", "--resume", run, "--quiet")[0] == 0
+
+
+def test_another_backend_is_refused_in_one_sentence(dog_tree):
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-m", "doggan", "sample", "x"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "numpy"},
+    )
+    assert done.returncode == 2
+    assert "doggan trains on tensorflow and jax" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_and_version_load_no_framework():

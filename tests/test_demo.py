@@ -5,6 +5,8 @@ import csv
 import pytest
 
 from doggan.demo import demo
+from doggan.errors import Interrupted
+from doggan.runs.recorder import Stop
 from doggan.submission import check_submission
 
 
@@ -19,6 +21,7 @@ def test_everything_it_names_exists(result):
     for path in (
         result.photographs,
         result.data,
+        result.crops,
         result.run,
         result.sheet,
         result.comparison,
@@ -41,3 +44,20 @@ def test_learning_is_gradual(result):
     with (result.run / "metrics.csv").open() as file:
         scores = [float(row["kid"]) for row in csv.DictReader(file) if row["kid"]]
     assert scores[0] > scores[1] > scores[-1]
+
+
+def test_ctrl_c_ends_the_demo_and_not_only_its_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(Stop, "on_train_begin", lambda self, logs=None: self.ask("SIGTERM"))
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        demo(tmp_path / "out", photographs=60, progress=False)
+    assert not (tmp_path / "out" / "images.zip").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_as_it_is_ends_within_five_minutes(tmp_path):
+    """On two free cores; the only test that looks at the clock."""
+    result = demo(tmp_path / "out", progress=False)
+    assert check_submission(result.submission)
+    assert result.learned.kid < result.learned.kid_untrained / 4
+    assert result.learned.spread > 0.5
+    assert result.seconds < 300

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from doggan.files import atomic_path, write_text
+from doggan.files import atomic_path, remove_leftovers, write_text
 
 
 def test_replaces_and_makes_folders(tmp_path):
@@ -53,3 +53,15 @@ def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError):
         write_text(tmp_path / "file" / "notes.txt", "x")
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / "notes.txt", tmp_path / "sub" / ".hidden"]
+    for path in kept:
+        write_text(path, "mine")
+    context = atomic_path(tmp_path / "sub" / "weights.npz")
+    left = context.__enter__()  # never left: as after kill -9
+    assert left.exists()
+    remove_leftovers(tmp_path)
+    assert not left.exists()
+    assert all(path.exists() for path in kept)

@@ -52,7 +52,11 @@ def test_overrides_take_toml_values_and_bare_words():
         ("train.epochs.x=8", "train.epochs = {'x': 8} is not an int"),
         ("train.epochs=0", "must be at least 1"),
         ("lr.schedule=linear", "is not one of cosine, constant"),
-        ("label_noise.flip=1.5", "between 0 and 1"),
+        ("label_noise.flip=1.5", "must be at most 1"),
+        ("label_noise.fake=[0.3, 0.1]", "must rise and lie between 0 and 1"),
+        ("g_optimizer.lr=nan", "must be a finite number"),
+        ("d_optimizer.beta_1=-0.5", "must be at least 0"),
+        ("train.score_samples=2", "must be at least 3"),
         ("train.epochs", "not of the form key=value"),
     ],
 )

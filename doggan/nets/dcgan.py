@@ -127,8 +127,8 @@ def _init(init: Init, seeds: _Seeds) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(init.mean, init.std, seed=seeds.next())
 
 
-def check_generator(config: Generator, image_shape: tuple[int, int, int] | None = None) -> None:
-    """Refuse settings that contradict each other, or the pictures [H, W, C] to be learned where given.
+def check_generator(config: Generator) -> None:
+    """Refuse settings that contradict each other.
 
     Raises:
         DogganError: one sentence that names the key and the remedy.
@@ -136,13 +136,6 @@ def check_generator(config: Generator, image_shape: tuple[int, int, int] | None 
     for key in ("latent_dim", "base_size", "base_depth"):
         _require(getattr(config, key) >= 1, f"generator.{key}", getattr(config, key), "must be at least 1")
     _check_layers(config, "generator")
-    size = image_size(config)
-    if image_shape is not None and image_shape[:2] != (size, size):
-        raise DogganError(
-            f"generator.strides = {list(config.strides)} and generator.base_size = {config.base_size} "
-            f"make {size}×{size} pictures, but the data set's are {image_shape[0]}×{image_shape[1]}; "
-            "change one of the two keys or prepare the data in that size"
-        )
 
 
 def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int]) -> None:

@@ -65,14 +65,14 @@ def write_gif(
 
 def _read_frames(paths: Sequence[Path]) -> list["Image.Image"]:
     """RGB pictures of one size."""
-    from PIL import Image, UnidentifiedImageError
+    import imageio.v3 as imageio
+    from PIL import Image
 
     frames: list[Image.Image] = []
     for path in paths:
         try:
-            with Image.open(path) as image:
-                frames.append(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
+            frames.append(Image.fromarray(imageio.imread(path, plugin="pillow", mode="RGB")))
+        except OSError as error:
             raise DogganError(f"{path} cannot be read as a frame of the GIF: {error}.") from None
         if frames[-1].size != frames[0].size:
             raise DogganError(f"{path} is not of the same size as {paths[0]}, so they make no GIF; remove one of them.")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
 from importlib import resources
@@ -15,11 +16,25 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "labels": ("intended", "published"),
     "lr.schedule": ("cosine", "constant"),
 }
-_AT_LEAST_ONE = ("train.epochs", "train.batch_size", "train.samples", "train.keep", "generator.latent_dim")
-_NOT_NEGATIVE = (
-    "seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every", "train.score_every",
-    "g_optimizer.lr", "d_optimizer.lr", "generator.init.std", "discriminator.init.std",
-)  # fmt: skip
+_AT_LEAST: dict[float, tuple[str, ...]] = {
+    3: ("train.score_samples",),  # KID's standard error needs three
+    1: ("train.epochs", "train.batch_size", "train.samples", "train.keep", "generator.latent_dim"),
+    0: (
+        *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every", "train.score_every"),
+        *(
+            f"{owner}.{key}"
+            for owner in ("g_optimizer", "d_optimizer")
+            for key in ("lr", "beta_1", "beta_2", "epsilon")
+        ),
+        "label_noise.flip",
+    ),
+}
+_AT_MOST: dict[float, tuple[str, ...]] = {
+    1: (
+        "label_noise.flip",
+        *(f"{owner}.{key}" for owner in ("g_optimizer", "d_optimizer") for key in ("beta_1", "beta_2")),
+    ),
+}
 
 
 def recipe_names() -> list[str]:
@@ -69,12 +84,21 @@ def config_from_dict(table: dict[str, Any], source: str) -> Config:
     for key, choices in _CHOICES.items():
         if values[key] not in choices:
             raise DogganError(f"{source}: {key} = {values[key]!r} is not one of {', '.join(choices)}.")
-    for keys, least in ((_AT_LEAST_ONE, 1), (_NOT_NEGATIVE, 0)):
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise DogganError(f"{source}: {key} = {value} must be a finite number.")
+    for least, keys in _AT_LEAST.items():
         for key in keys:
             if values[key] < least:
                 raise DogganError(f"{source}: {key} = {values[key]} must be at least {least}.")
-    if not 0 <= config.label_noise.flip <= 1:
-        raise DogganError(f"{source}: label_noise.flip = {config.label_noise.flip} must lie between 0 and 1.")
+    for most, keys in _AT_MOST.items():
+        for key in keys:
+            if values[key] > most:
+                raise DogganError(f"{source}: {key} = {values[key]} must be at most {most}.")
+    for key in ("label_noise.real", "label_noise.fake"):
+        low, high = values[key]
+        if not 0 <= low <= high <= 1:
+            raise DogganError(f"{source}: {key} = {list(values[key])} must rise and lie between 0 and 1.")
     return config
 
 

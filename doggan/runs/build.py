@@ -26,7 +26,9 @@ def training_images(config: Config, data: ImageSet) -> ImageSet:
     images = data.training()
     if len(images) == 0:
         raise DogganError("The image set has no training pictures; prepare it with a smaller --holdout.")
-    return images.select(choose(len(images), config.data.n_images, config.seed))
+    if 0 < config.data.n_images < len(images):
+        return images.select(choose(len(images), config.data.n_images, config.seed))
+    return images
 
 
 def plan_data(config: Config, images: ImageSet) -> BatchPlan:

@@ -102,8 +102,8 @@ class Run:
         found = ((re.fullmatch(r"epoch-(\d+)\.png", path.name), path) for path in (self.folder / "samples").glob("*"))
         return dict(sorted((int(match[1]), path) for match, path in found if match))
 
-    def check_same(self, config: Config, data_hash: str) -> None:
-        """Refuse to continue with another recipe or other pictures.
+    def check_settings(self, config: Config) -> None:
+        """Refuse to continue with another recipe.
 
         Raises:
             DogganError: names every setting that differs.
@@ -114,6 +114,13 @@ class Run:
                 f"{self.folder} was started with other settings ({'; '.join(changed)}); resume it without changing "
                 "them, or start a new run."
             )
+
+    def check_pictures(self, data_hash: str) -> None:
+        """Refuse to continue with other pictures.
+
+        Raises:
+            DogganError: the training pictures are not those the run was started with.
+        """
         if data_hash != self.data_hash:
             raise DogganError(
                 f"{self.folder} was trained on other pictures than these; resume it with the file it was started with "

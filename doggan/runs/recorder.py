@@ -1,11 +1,8 @@
 """What a run leaves behind while it trains: epoch lines, metrics.csv, figures, sample sheets, checkpoints."""
 
-import csv
-import io
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +15,16 @@ from tqdm import tqdm
 from doggan import plots
 from doggan.config import Train
 from doggan.data.batches import BatchPlan
-from doggan.errors import DogganError
-from doggan.files import write_text
+from doggan.runs.history import STATS, History, Row, epoch_line
 from doggan.training.checkpoints import Checkpoints
+from doggan.training.gan import GAN, to_numpy
 
-Row = dict[str, float]
-
-_STATS = ("g_loss", "d_loss", "d_real", "d_fake")
-# Of metrics.csv: one row an epoch, the first at step 0. Losses and D's probabilities are means over the epoch, with
-# their standard deviations; rates are those of the next step; kid is the cheap score; seconds are the epoch's.
-COLUMNS = (
-    *("epoch", "step", "kimg"),
-    *(f"{name}{end}" for name in _STATS for end in ("", "_std")),
-    *("g_lr", "d_lr", "kid", "seconds"),
-)
-
-
-@dataclass
-class History:
-    """The rows of metrics.csv, written whole and atomically at every epoch; what is unknown is empty."""
-
-    path: Path
-    rows: list[Row]
-
-    @classmethod
-    def until(cls, path: Path, step: int) -> "History":
-        """The rows of the file up to `step`; what a killed run wrote beyond its last checkpoint is dropped."""
-        if not path.exists():
-            return cls(path, [])
-        with path.open(newline="", encoding="utf-8") as file:
-            try:
-                rows = [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
-                return cls(path, [row for row in rows if row["step"] <= step])
-            except (ValueError, KeyError, TypeError):
-                raise DogganError(f"{path} is not a metrics.csv of doggan; move it away to resume.") from None
-
-    def add(self, row: Row) -> None:
-        """Append a row and write the file."""
-        self.rows.append(row)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_cell(name, row.get(name, math.nan)) for name in COLUMNS] for row in self.rows)
-        write_text(self.path, text.getvalue())
-
-
-def _cell(name: str, value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return str(int(value)) if name in ("epoch", "step") else repr(float(value))
+DIVERGED = "the losses are no longer numbers; start again with a lower rate"
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends training after the step in progress, once asked to or once `deadline` (of time.monotonic) has passed."""
+    """Ends training after the step in progress: when asked to, when the losses are no longer numbers, or when
+    `deadline` (of time.monotonic) has passed."""
 
     def __init__(self, deadline: float | None = None) -> None:
         super().__init__()
@@ -78,14 +32,17 @@ class Stop(keras.callbacks.Callback):
         self.reason: str | None = None
 
     def ask(self, reason: str) -> None:
-        """Stop after this step; safe to call from a signal handler."""
+        """Stop after this step; safe to call from a signal handler. The first reason stays."""
         self.reason = self.reason or reason
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        if not math.isfinite(float(logs["g_loss"]) + float(logs["d_loss"])):
+            self.reason = DIVERGED
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self.ask("the time is up")
         if self.reason:
-            self._model.stop_training = True
+            self._model.stop_training = True  # `self.model` would fetch all variables on JAX, at every step
 
 
 class Recorder(keras.callbacks.Callback):
@@ -98,6 +55,9 @@ class Recorder(keras.callbacks.Callback):
         checkpoints: where and how many.
         sample: n → uint8 [n, H, W, C] from the generator as it is, always from the same z.
         score: pictures uint8 → a cheap distance to real ones, lower is better; None scores nothing.
+        gan: as restored, at the step where training begins.
+        begun: what the checkpoint knew of the epoch it was saved in (see `_of_epoch`); None where there was none and
+            the untrained state is to be recorded first.
         progress: show a bar of steps and print a line an epoch.
 
     Memory per step is constant: the losses of one epoch by iteration and one row per epoch are all that is kept.
@@ -111,17 +71,28 @@ class Recorder(keras.callbacks.Callback):
         checkpoints: Checkpoints,
         sample: Callable[[int], NDArray[np.uint8]],
         score: Callable[[NDArray[np.uint8]], float] | None,
+        gan: GAN,
+        begun: Mapping[str, NDArray[np.float64]] | None,
         *,
-        start_step: int,
         progress: bool = True,
     ) -> None:
         super().__init__()
         self.folder, self.config, self.plan, self.checkpoints = folder, config, plan, checkpoints
         self.sample, self.score = sample, score
-        self.step = start_step
-        self.history = History.until(folder / "metrics.csv", start_step)
-        self.progress = progress
+        self.step = int(to_numpy(gan.step))
+        self.untrained = begun is None
+        path = folder / "metrics.csv"
+        self.history = History(path, []) if begun is None else History.until(path, self.step)
         self.iterations: dict[str, list[float]] = {"g_loss": [], "d_loss": []}
+        self.seconds = 0.0
+        self.moments: list[NDArray[Any]] = []
+        if begun and self.step % plan.steps_per_epoch:
+            self.iterations = {name: list(begun[name]) for name in self.iterations}
+            self.seconds = float(begun["seconds"])
+            self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
+        self.saved_at: int | None = None if begun is None else self.step
+        self.healthy = True
+        self.progress = progress
         self.bar: tqdm | None = None
         self.logs: dict[str, Any] = {}
 
@@ -132,22 +103,27 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.bar is None:
-            total = self.config.epochs * self.plan.steps_per_epoch
             self.bar = tqdm(
-                total=total,
+                total=self.config.epochs * self.plan.steps_per_epoch,
                 initial=self.step,
                 unit="step",
                 disable=not self.progress,
                 dynamic_ncols=True,
                 mininterval=1.0,
             )
-        if self.step == 0 and not self.history.rows:
+        if self.untrained:
+            self.untrained = False
             self._end_of_epoch({})
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.started = time.monotonic()
-        for values in self.iterations.values():
-            values.clear()
+        if self.moments:  # the rest of an epoch that was stopped inside: `fit` has just set its moments to zero
+            for variable, value in zip(self.model.metrics_variables, self.moments, strict=True):
+                variable.assign(value)
+            self.moments = []
+        else:
+            self.iterations = {name: [] for name in self.iterations}
+            self.seconds = 0.0
+        self.resumed = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
@@ -156,21 +132,23 @@ class Recorder(keras.callbacks.Callback):
         self.logs = logs
         for name, values in self.iterations.items():
             values.append(float(logs[name]))
+            self.healthy = self.healthy and math.isfinite(values[-1])
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.step % self.plan.steps_per_epoch == 0:  # otherwise it was stopped inside, and is not counted
-            seconds = time.monotonic() - self.started
-            values = {name: float(self.logs[f"{name}_mean"]) for name in _STATS}
-            spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in _STATS}
-            self._end_of_epoch(values | spread | {"seconds": seconds})
+        self.seconds += time.monotonic() - self.resumed
+        self.healthy = self.healthy and _finite(self.model.generator)
+        if self.step % self.plan.steps_per_epoch == 0 and self.healthy:  # else it was stopped inside: not counted
+            values = {name: float(self.logs[f"{name}_mean"]) for name in STATS}
+            spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in STATS}
+            self._end_of_epoch(values | spread | {"seconds": self.seconds})
 
     def close(self) -> None:
-        """Save where training stopped, and end the bar."""
+        """Save where training stopped, scored like any other checkpoint, unless the weights are no good."""
         if self.bar is not None:
             self.bar.close()
-        if self.step not in dict(self.checkpoints.saved()):
-            self.checkpoints.save(self.model)
+        if self.step != self.saved_at and self.healthy:
+            self._save(None if self.score is None else self.score(self.sample(self.config.score_samples)))
 
     def _end_of_epoch(self, values: Row) -> None:
         last = self.epoch == self.config.epochs
@@ -182,11 +160,22 @@ class Recorder(keras.callbacks.Callback):
             row["kid"] = self.score(self.sample(self.config.score_samples))
         self.history.add(row)
         if self.progress:
-            tqdm.write(_line(row, self.config.epochs))
+            tqdm.write(epoch_line(row, self.config.epochs))
         if _due(self.epoch, self.config.sample_every) or last:
             self._draw()
         if _due(self.epoch, self.config.checkpoint_every) or last or "kid" in row:
-            self.checkpoints.save(self.model, row.get("kid"))
+            # The untrained generator has a score, for comparison, but is nobody's best.
+            self._save(row.get("kid") if self.step > 0 else None)
+
+    def _save(self, score: float | None) -> None:
+        self.checkpoints.save(self.model, score, self._of_epoch())
+        self.saved_at = self.step
+
+    def _of_epoch(self) -> dict[str, NDArray[np.float64]]:
+        """What the epoch in progress needs, beside the variables, to be finished as if never stopped."""
+        return {name: np.array(values) for name, values in self.iterations.items()} | {
+            "seconds": np.array(self.seconds)
+        }
 
     def _draw(self) -> None:
         sheet = plots.grid(self.sample(self.config.samples))
@@ -198,22 +187,9 @@ class Recorder(keras.callbacks.Callback):
             plots.all_losses(self.folder / "losses.png", self.history.rows)
 
 
+def _finite(network: keras.Model) -> bool:
+    return all(np.isfinite(to_numpy(variable)).all() for variable in network.variables)
+
+
 def _due(epoch: int, every: int) -> bool:
     return every > 0 and epoch % every == 0
-
-
-def _line(row: Row, epochs: int) -> str:
-    parts = [f"epoch {row['epoch']}/{epochs}", f"step {row['step']}", f"{row['kimg']:.1f} kimg"]
-    if "g_loss" in row:
-        parts += [
-            f"g_loss {row['g_loss']:.3f} ± {row['g_loss_std']:.3f}",
-            f"d_loss {row['d_loss']:.3f} ± {row['d_loss_std']:.3f}",
-            f"D(real) {row['d_real']:.2f}",
-            f"D(fake) {row['d_fake']:.2f}",
-        ]
-    parts.append(f"lr {row['g_lr']:.2e}")
-    if "kid" in row:
-        parts.append(f"kid {row['kid']:.4f}")
-    if "seconds" in row:
-        parts.append(f"{row['seconds']:.1f} s")
-    return "  ".join(parts)

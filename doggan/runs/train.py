@@ -15,28 +15,37 @@ from doggan import plots
 from doggan.config import Config
 from doggan.data.batches import batches, choose
 from doggan.data.imageset import ImageSet
+from doggan.errors import Interrupted
+from doggan.files import remove_leftovers
 from doggan.metrics.proxy import RandomKID
 from doggan.runs.build import build_gan, build_generator, plan_data, training_images
 from doggan.runs.folder import Run, hash_images
-from doggan.runs.recorder import Recorder, Stop
+from doggan.runs.recorder import DIVERGED, Recorder, Stop
 from doggan.sampling import generate
 from doggan.training.checkpoints import restore_generator
 
+FEWEST_HELDOUT = 100  # with fewer the score would be mostly noise
 SCORED_REAL = 2000  # real pictures the cheap score compares with: enough for a stable ranking of checkpoints
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: `stopped_by` is None when it reached its last epoch."""
+    """How training ended: `stopped_by` is None when it reached its last epoch, else a reason or a signal's name."""
 
     step: int
     total_steps: int
     stopped_by: str | None
 
+    def raise_if_interrupted(self) -> None:
+        """Raise `Interrupted` where a signal ended training, for callers who have more to do."""
+        if self.stopped_by in signal.Signals.__members__:
+            raise Interrupted(self.stopped_by)
+
     def __str__(self) -> str:
         if self.stopped_by is None:
             return f"trained all {self.total_steps} steps"
-        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}; --resume continues"
+        remedy = "" if self.stopped_by == DIVERGED else "; --resume continues"
+        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{remedy}"
 
 
 def start_run(folder: Path, config: Config, data: ImageSet, data_path: Path) -> Run:
@@ -57,11 +66,11 @@ def train(run: Run, data: ImageSet, *, deadline: float | None = None, progress: 
         DogganError: the pictures are not those the run was started with.
     """
     images = training_images(run.config, data)
-    run.check_same(run.config, hash_images(images.images))
+    run.check_pictures(hash_images(images.images))
     plan = plan_data(run.config, images)
     gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch)
-    start = run.checkpoints.restore_newest(gan) or 0
-    total = plan.steps_per_epoch * run.config.train.epochs
+    remove_leftovers(run.folder)
+    begun = run.checkpoints.restore_newest(gan)
 
     def sample(n: int) -> NDArray[np.uint8]:
         return np.concatenate(list(generate(gan.generator, n, seed=run.config.seed)))
@@ -73,31 +82,36 @@ def train(run: Run, data: ImageSet, *, deadline: float | None = None, progress: 
         run.checkpoints,
         sample,
         _scorer(run.config, data, plan.image_size),
-        start_step=start,
+        gan,
+        begun,
         progress=progress,
     )
     stop = Stop(deadline)
+    start, total = recorder.step, plan.steps_per_epoch * run.config.train.epochs
     with _signals(stop.ask):
-        step = start
-        while step < total and not stop.reason:
-            epoch, done = divmod(step, plan.steps_per_epoch)
+        while recorder.step < total and not stop.reason:
+            epoch, done = divmod(recorder.step, plan.steps_per_epoch)
             gan.fit(
-                batches(images.images, plan, step),
+                batches(images.images, plan, recorder.step),
                 initial_epoch=epoch,
                 # A run that stopped inside an epoch finishes that one by itself: `fit` cannot begin in the middle.
                 epochs=epoch + 1 if done else run.config.train.epochs,
                 steps_per_epoch=plan.steps_per_epoch - done,
-                callbacks=[recorder, stop],
+                callbacks=[stop, recorder],
                 shuffle=False,
                 verbose=0,
             )
-            step = recorder.step
-        if step > start or start == 0:
+        if recorder.step > start:
             recorder.close()
+            _animate(run)
+    finished = recorder.step == total and stop.reason != DIVERGED
+    return Outcome(recorder.step, total, None if finished else stop.reason)
+
+
+def _animate(run: Run) -> None:
     sheets = run.sheets()
     if sheets:
         plots.write_gif(run.gif, list(sheets.values()), captions=[f"epoch {epoch}" for epoch in sheets])
-    return Outcome(step, total, stop.reason if step < total else None)
 
 
 def load_generator(run: Run, which: str = "best"):  # type: ignore[no-untyped-def]
@@ -111,12 +125,17 @@ def load_generator(run: Run, which: str = "best"):  # type: ignore[no-untyped-de
 
 
 def _scorer(config: Config, data: ImageSet, size: int) -> Callable[[NDArray[np.uint8]], float] | None:
-    """The cheap score: KID on fixed random features against held-out pictures, or training ones where none are."""
-    if config.train.score_every == 0 or data.image_shape[0] != size:
+    """The cheap score: KID on fixed random features against held-out pictures, or training ones where none are.
+
+    Where training cuts windows at random, the pictures' centres stand for them.
+    """
+    if config.train.score_every == 0:
         return None
     heldout = data.heldout()
-    real = heldout if len(heldout) >= 100 else data.training()
-    return RandomKID(real.images[choose(len(real), SCORED_REAL, config.seed)])
+    real = heldout if len(heldout) >= FEWEST_HELDOUT else data.training()
+    corner = (data.image_shape[0] - size) // 2
+    centres = real.images[:, corner : corner + size, corner : corner + size]
+    return RandomKID(centres[choose(len(real), SCORED_REAL, config.seed)])
 
 
 @contextmanager

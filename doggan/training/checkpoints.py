@@ -2,12 +2,16 @@
 
 import json
 import re
+import sys
 import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
@@ -16,6 +20,18 @@ from doggan.training.gan import GAN, to_numpy
 FORMAT_VERSION = 1
 _NAME = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
+_EXTRA = "extra."
+# What a file that is cut or overwritten makes NumPy and zipfile raise; an OSError is the disk's, not the file's.
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -49,42 +65,59 @@ class Checkpoints:
         have = [str(step) for step in saved] + (["best"] if best.exists() else [])
         raise DogganError(f"{self.folder} has no checkpoint {which!r}; it has {', '.join(have) or 'none at all'}.")
 
-    def save(self, gan: GAN, score: float | None = None) -> Path:
-        """Write the checkpoint of the current step; also as `best.npz` where `score` (lower is better) is the best."""
+    def save(
+        self, gan: GAN, score: float | None = None, extras: Mapping[str, NDArray[np.float64]] | None = None
+    ) -> Path:
+        """Write the checkpoint of the current step; also as `best.npz` where `score` (lower is better) is the best.
+
+        `extras` are arrays that come back from `restore_newest` with the variables.
+        """
         values = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
-        step = int(values["step"])
-        path = self.folder / f"step-{step:08d}.npz"
-        _write(path, values, score)
+        values |= {_EXTRA + name: array for name, array in (extras or {}).items()}
+        path = self.folder / f"step-{int(values['step']):08d}.npz"
+        # The best first: a process killed between the two repeats both after it resumes.
         if score is not None and np.isfinite(score):
             best = self.best_score()
             if best is None or score < best:
                 _write(self.folder / _BEST, values, score)
+        _write(path, values, score)
         for _, old in self.saved()[: -self.keep]:
             old.unlink()
         return path
 
     def best_score(self) -> float | None:
-        """The score of `best.npz`, or None where nothing was scored yet."""
+        """The score of `best.npz`, or None where nothing was scored yet. A damaged file is set aside."""
         best = self.folder / _BEST
-        return _read_meta(best)["score"] if best.exists() else None
+        if not best.exists():
+            return None
+        try:
+            return json.loads(str(_read(best, ["meta"])["meta"]))["score"]
+        except DamagedCheckpoint as error:
+            _set_aside(best, error)
+            return None
 
-    def restore_newest(self, gan: GAN) -> int | None:
-        """Restore the newest checkpoint that reads whole and return its step; None where there is none.
+    def restore_newest(self, gan: GAN) -> dict[str, NDArray[np.float64]] | None:
+        """Restore the newest checkpoint that reads whole and return its extras; None where the folder has none.
 
-        A damaged file is renamed to `*.damaged` and the one before it is taken.
+        A damaged file is renamed to `*.damaged`, said on stderr, and the one before it is taken, `best.npz` last.
+
+        Raises:
+            DogganError: all of them are damaged, or they belong to another recipe.
         """
-        for step, path in reversed(self.saved()):
+        files = [path for _, path in reversed(self.saved())]
+        files += [path for path in [self.folder / _BEST] if path.exists()]
+        for path in files:
             try:
                 restore(gan, path)
-            except _Damaged as error:
-                print(f"{error} Going back to the checkpoint before it.")
-                path.rename(path.with_suffix(".npz.damaged"))
-                continue
-            return step
+                return _read_extras(path)
+            except DamagedCheckpoint as error:
+                _set_aside(path, error)
+        if files:
+            raise DogganError(f"Every checkpoint in {self.folder} is damaged; start a new run.")
         return None
 
 
-class _Damaged(DogganError):
+class DamagedCheckpoint(DogganError):
     """A checkpoint that cannot be read whole."""
 
 
@@ -127,12 +160,22 @@ def _write(path: Path, values: dict[str, np.ndarray], score: float | None) -> No
 
 
 def _read(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
+    """The arrays of `keys` that the file has; `meta` must be there."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if json.loads(str(file["meta"]))["format_version"] > FORMAT_VERSION:
+                raise DogganError(f"{path} was written by a newer doggan; update doggan to use it.")
             return {key: file[key] for key in keys if key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _Damaged(f"The checkpoint {path} is damaged ({error}).") from None
+    except _UNREADABLE as error:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged ({error}).") from None
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
-    return json.loads(str(_read(path, ["meta"])["meta"]))
+def _read_extras(path: Path) -> dict[str, NDArray[np.float64]]:
+    with np.load(path, allow_pickle=False) as file:
+        return {key.removeprefix(_EXTRA): file[key] for key in file.files if key.startswith(_EXTRA)}
+
+
+def _set_aside(path: Path, error: DamagedCheckpoint) -> None:
+    aside = path.with_suffix(".npz.damaged")
+    path.replace(aside)
+    print(f"{error} It is now {aside.name}, and the one before it is used.", file=sys.stderr)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from doggan.config import LabelNoise
+from doggan.errors import DogganError
 from doggan.losses import LOSSES
 from doggan.randomness import next_seed, step_scope
 from doggan.training.labels import hard_targets, noisy_targets
@@ -16,7 +17,9 @@ if keras.backend.backend() == "tensorflow":
 elif keras.backend.backend() == "jax":
     from doggan.training.engine_jax import Engine  # type: ignore[assignment]
 else:
-    raise ImportError(f"doggan trains on the tensorflow and jax backends of Keras, not {keras.backend.backend()}")
+    raise DogganError(
+        f"KERAS_BACKEND is {keras.backend.backend()}; doggan trains on tensorflow and jax, set it to one."
+    )
 
 
 class MeanStd(keras.metrics.Metric):
@@ -84,6 +87,8 @@ class GAN(Engine, keras.Model):
         seed: int = 0,
     ) -> None:
         super().__init__(name="gan")
+        if labels not in ("intended", "published"):
+            raise ValueError(f"labels are 'intended' or 'published', not {labels!r}")
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = int(generator.input_shape[-1])
@@ -167,6 +172,7 @@ class GAN(Engine, keras.Model):
             for owner, optimizer in optimizers.items()
             for i, variable in enumerate(optimizer.variables)
         }
+        saved |= {f"moments.{stat.name}.{v.name}": v for stat in self.stats for v in stat.variables}
         return saved | {"step": self.step}
 
 

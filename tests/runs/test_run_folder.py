@@ -51,9 +51,11 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, text, message):
 def test_other_settings_or_pictures_are_refused_with_the_differences(run, tiny_recipe):
     other = load_recipe(str(tiny_recipe), ("train.epochs=9", "g_optimizer.lr=0.1"))
     with pytest.raises(DogganError, match=r"g_optimizer.lr: 0.0002 → 0.1; train.epochs: 4 → 9"):
-        run.check_same(other, run.data_hash)
+        run.check_settings(other)
     with pytest.raises(DogganError, match="other pictures"):
-        run.check_same(run.config, "0" * 64)
+        run.check_pictures("0" * 64)
+    run.check_settings(run.config)
+    run.check_pictures(run.data_hash)
 
 
 @pytest.mark.parametrize(

@@ -75,15 +75,57 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path,
     middle = len(damaged) // 2
     damaged[middle : middle + 200] = bytes(200)
     last.write_bytes(bytes(damaged))
-    assert checkpoints.restore_newest(make_gan()) == 1
-    assert "is damaged" in capsys.readouterr().out
+    assert restored_step(checkpoints) == 1
+    assert "is damaged" in capsys.readouterr().err
     assert (tmp_path / "step-00000002.npz.damaged").exists()
     last.write_bytes(b"")
-    assert checkpoints.restore_newest(make_gan()) == 1
+    assert restored_step(checkpoints) == 1
+
+
+def restored_step(checkpoints):
+    gan = make_gan()
+    assert checkpoints.restore_newest(gan) is not None
+    return int(to_numpy(gan.step))
+
+
+def test_the_best_is_the_last_resort_and_nothing_left_is_an_error(tmp_path):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    gan.step.assign(5)
+    checkpoints.save(gan, score=0.1).write_bytes(b"gone")
+    assert restored_step(checkpoints) == 5
+    (tmp_path / "best.npz").write_bytes(b"gone")
+    with pytest.raises(DogganError, match=r"Every checkpoint in .* is damaged"):
+        checkpoints.restore_newest(make_gan())
+
+
+def test_a_damaged_best_does_not_end_a_run(tmp_path, capsys):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    checkpoints.save(gan, score=0.1)
+    (tmp_path / "best.npz").write_bytes(b"gone")
+    gan.step.assign(1)
+    checkpoints.save(gan, score=0.2)
+    assert checkpoints.best_score() == 0.2
+    assert "best.npz is damaged" in capsys.readouterr().err
+
+
+def test_extras_come_back(tmp_path):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    checkpoints.save(gan, extras={"g_loss": np.array([1.5, 2.5]), "seconds": np.array(3.0)})
+    extras = checkpoints.restore_newest(make_gan())
+    np.testing.assert_array_equal(extras["g_loss"], [1.5, 2.5])
+    assert extras["seconds"] == 3.0
+
+
+def test_a_newer_format_is_not_taken_for_damage(tmp_path):
+    path = tmp_path / "step-00000001.npz"
+    np.savez(path, meta=np.array('{"format_version": 99, "score": null}'), step=np.int32(1))
+    with pytest.raises(DogganError, match="newer doggan"):
+        Checkpoints(tmp_path).restore_newest(make_gan())
+    assert path.exists()
 
 
 def test_an_empty_folder_restores_nothing(tmp_path):
-    assert Checkpoints(tmp_path).restore_newest(make_gan()) is None
+    assert Checkpoints(tmp_path / "absent").restore_newest(make_gan()) is None
 
 
 def test_another_network_is_refused_before_anything_is_assigned(tmp_path):
