@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 
 from doggan import cli
+from doggan.config import Config
 from doggan.data.archives import extract
 from doggan.data.imageset import ImageSet
 from doggan.data.layout import find_layout
@@ -87,50 +88,71 @@ def kaggle_submit(
     """
     deadline = time.monotonic() + 3600 * hours
     output.mkdir(parents=True, exist_ok=True)
-    config = load_recipe(recipe, overrides)
-    if config.train.sample_every > 0:
-        sample_every = max(config.train.sample_every, math.ceil(config.train.epochs / MOST_SHEETS))
-        config = load_recipe(recipe, (*overrides, f"train.sample_every={sample_every}"))
-
-    with _unpacked(source, say) as photographs_folder:
+    config = _with_few_sheets(recipe, overrides)
+    zip_path = output / "images.zip"
+    with _unpacked(source, say) as folder:
         data_path = output / "dogs64.npz"
         if not data_path.exists():
-            say(str(prepare(photographs_folder, data_path, progress=progress)))
+            say(str(prepare(folder, data_path, progress=progress)))
         data = ImageSet.load(data_path)
-        photographs = list(find_layout(photographs_folder).photographs.values())
+        photographs = list(find_layout(folder).photographs.values())
         inception = _find_network(source, say)
 
-        folder = output / "run"
-        run = Run.open(folder) if (folder / "config.json").exists() else start_run(folder, config, data, data_path)
-        run.check_settings(config)
+        run = _open_run(output / "run", config, data, data_path)
         reserve = _reserve(run, inception, count, len(photographs), deadline, say)
         outcome = train(run, data, deadline=deadline - reserve.seconds, progress=progress)
         say(str(outcome))
-
-        generator, step = load_generator(run)
-        zip_path = output / "images.zip"
-        write_submission(generate(generator, count, seed=config.seed, progress=progress), zip_path, count)
-        try:
-            say(f"{check_submission(zip_path, count)} (step {step})")
-        except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
-            say(str(error))
-
+        _write_zip(run, zip_path, count, progress, say)
         outcome.raise_if_interrupted()
         if inception is None or reserve.scoring == 0:
             return None
-        try:
-            score = score_submission(
-                read_submission(zip_path, count),
-                photographs,
-                inception,
-                progress=progress,
-                deadline=deadline - ENDING,
-            )
-        except TimeUp as error:
-            say(f"not scored, the time is up: {error}")
-            return None
-        say(str(score))
-        return score
+        return _score(zip_path, count, photographs, inception, deadline - ENDING, progress, say)
+
+
+def _with_few_sheets(recipe: str, overrides: tuple[str, ...]) -> Config:
+    """The recipe, with sample sheets so rarely that they stay far below the number of files that Kaggle keeps."""
+    config = load_recipe(recipe, overrides)
+    if config.train.sample_every == 0:
+        return config
+    sample_every = max(config.train.sample_every, math.ceil(config.train.epochs / MOST_SHEETS))
+    return load_recipe(recipe, (*overrides, f"train.sample_every={sample_every}"))
+
+
+def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path) -> Run:
+    """The run of an earlier call with the same output, or a new one."""
+    if not (folder / "config.json").exists():
+        return start_run(folder, config, data, data_path)
+    run = Run.open(folder)
+    run.check_settings(config)
+    return run
+
+
+def _write_zip(run: Run, path: Path, count: int, progress: bool, say: Callable[[str], None]) -> None:
+    generator, step = load_generator(run)
+    write_submission(generate(generator, count, seed=run.config.seed, progress=progress), path, count)
+    try:
+        say(f"{check_submission(path, count)} (step {step})")
+    except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
+        say(str(error))
+
+
+def _score(
+    zip_path: Path,
+    count: int,
+    photographs: list[Path],
+    inception: Inception,
+    deadline: float,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Score | None:
+    try:
+        images = read_submission(zip_path, count)
+        score = score_submission(images, photographs, inception, progress=progress, deadline=deadline)
+    except TimeUp as error:
+        say(f"not scored, the time is up: {error}")
+        return None
+    say(str(score))
+    return score
 
 
 @contextmanager
