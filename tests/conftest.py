@@ -47,6 +47,8 @@ widths = [8, 4]
 strides = [2, 2]
 batch_norm = [true, true]
 dropout = [0.5, 0.0]
+bn.momentum = 0.5  # after a few steps its pictures differ already
+init.std = 0.2
 
 [discriminator]
 widths = [4, 8]
