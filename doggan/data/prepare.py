@@ -88,19 +88,17 @@ def prepare(
     ids = [name for name in layout.photographs if name in layout.annotations]
     reader = _Reader(layout, size, crop, fast_decode)
     pictures: list[_Picture] = []
-    pixels = _Pile(2 * len(ids), size)
     objects = 0
     for result in _map_in_order(reader, ids, workers or _cores(), progress):
         faults.extend(result.faults)
         if strict and result.faults:
             raise _strict_error(result.faults[0], layout)
         pictures.extend(result.pictures)
-        pixels.add(result.pixels)
         objects += result.objects
     if not pictures:
         raise DogganError(_nothing_left(source, faults))
 
-    image_set = _image_set(pixels.array(), pictures, layout, holdout)
+    image_set = _image_set(pictures, layout, holdout)
     image_set.save(out)
     heldout = int((image_set.split == HELDOUT).sum())
     return PrepareSummary(
@@ -133,8 +131,7 @@ def is_heldout(source_id: str, holdout: float) -> bool:
 
 @dataclass(frozen=True)
 class _Picture:
-    """Where a picture comes from."""
-
+    pixels: NDArray[np.uint8]
     source_id: str
     region: BoundingBox
     folder: str
@@ -145,30 +142,8 @@ class _Result:
     """What one photograph gave."""
 
     pictures: list[_Picture]
-    pixels: list[NDArray[np.uint8]]  # of each picture, [size, size, 3]
     objects: int
     faults: list[Fault]
-
-
-class _Pile:
-    """uint8 [N, size, size, 3] that is filled while the readers are still at work, rather than stacked at the end.
-
-    Memory that was never written takes no room, so the capacity may be generous.
-    """
-
-    def __init__(self, capacity: int, size: int) -> None:
-        self._room = np.empty((max(capacity, 1), size, size, 3), np.uint8)
-        self._n = 0
-
-    def add(self, pictures: list[NDArray[np.uint8]]) -> None:
-        for picture in pictures:
-            if self._n == len(self._room):
-                self._room = np.concatenate([self._room, np.empty_like(self._room)])
-            self._room[self._n] = picture
-            self._n += 1
-
-    def array(self) -> NDArray[np.uint8]:
-        return self._room[: self._n]
 
 
 @dataclass(frozen=True)
@@ -184,13 +159,13 @@ class _Reader:
         try:
             annotation = parse_annotation(self.layout.annotations[name])
         except AnnotationError as error:
-            return _Result([], [], 0, [error.fault])
+            return _Result([], 0, [error.fault])
         try:
             photograph = open_photograph(self.layout.photographs[name])
             return self._cut_all(annotation, photograph)
         except PhotographError as error:
             fault = Fault(Reason.UNREADABLE_PHOTOGRAPH, name, error.detail)
-            return _Result([], [], annotation.objects, [*annotation.faults, fault])
+            return _Result([], annotation.objects, [*annotation.faults, fault])
 
     def _cut_all(self, annotation: Annotation, photograph: EncodedPhotograph) -> _Result:
         stated = (annotation.width, annotation.height)
@@ -202,7 +177,7 @@ class _Reader:
             seen = f"{stated[0]}×{stated[1]} stated, {width}×{height} seen"
             faults.append(Fault(Reason.SIZE_DIFFERS, annotation.source_id, seen))
         if not regions:
-            return _Result([], [], annotation.objects, faults)
+            return _Result([], annotation.objects, faults)
 
         # Turning would bring the part of a pixel that a reduction leaves at the far edges to the near ones.
         reduction = 1 if boxes_are_upright else self._reduction(regions, photograph)
@@ -211,15 +186,14 @@ class _Reader:
         if boxes_are_upright:
             pixels, orientation = upright(pixels, orientation), 1
         folder = f"{annotation.synset}-{annotation.breed}"
-        pictures, cuts = [], []
+        pictures = []
         for region in regions:
             if reduction == 1:
                 picture = cut(pixels, region, self.size)
             else:
                 picture = cut_reduced(pixels, region, self.size, reduction)
-            pictures.append(_Picture(annotation.source_id, region, folder))
-            cuts.append(upright(picture, orientation))
-        return _Result(pictures, cuts, annotation.objects, faults)
+            pictures.append(_Picture(upright(picture, orientation), annotation.source_id, region, folder))
+        return _Result(pictures, annotation.objects, faults)
 
     def _regions(self, annotation: Annotation, width: int, height: int) -> tuple[list[BoundingBox], list[Fault]]:
         rule = CROP_RULES[self.crop]
@@ -275,14 +249,14 @@ def _opencv_single_threaded() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _image_set(images: NDArray[np.uint8], pictures: list[_Picture], layout: Layout, holdout: float) -> ImageSet:
+def _image_set(pictures: list[_Picture], layout: Layout, holdout: float) -> ImageSet:
     # Names are decided over all breeds annotated, so that they do not depend on which pictures came through.
     names = class_names(path.parent.name for path in layout.annotations.values())
     shown = sorted({picture.folder for picture in pictures})
     label = {folder: index for index, folder in enumerate(shown)}
     regions = [picture.region for picture in pictures]
     return ImageSet(
-        images=images,
+        images=np.stack([picture.pixels for picture in pictures]),
         labels=np.array([label[picture.folder] for picture in pictures], np.int32),
         class_names=tuple(names[folder] for folder in shown),
         source_ids=np.array([picture.source_id for picture in pictures], np.str_),
