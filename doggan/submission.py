@@ -109,13 +109,14 @@ def check_submission(path: str | Path, count: int = COUNT, size: int = SIZE) -> 
     Raises:
         DogganError: one sentence that says what is wrong and with which member.
     """
-    digests = [b""] * count
+    digests: list[bytes] = []
 
     def keep(index: int, pixels: NDArray[np.uint8]) -> None:
         digests[index] = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
 
     with _opened(path) as archive:
         _require_names(path, archive, count)
+        digests.extend([b""] * count)
         _for_each_image(path, archive, count, size, keep)
     _require_different(path, digests)
     return SubmissionCheck(Path(path), count, size, Path(path).stat().st_size)
@@ -181,7 +182,7 @@ def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except FileNotFoundError:
         raise DogganError(f"{path} does not exist; make it with `doggan submit`.") from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):  # what a damaged directory makes of it
         empty = Path(path).stat().st_size == 0
         raise DogganError(f"{path} is {'empty' if empty else 'not a zip file, or a damaged one'}.") from None
     except OSError as error:
@@ -206,6 +207,8 @@ def _require_names(path: str | Path, archive: zipfile.ZipFile, count: int) -> No
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise DogganError(f"{path} holds {_shown(name)} {times} times.")
+    if count > len(names) + COUNT:  # far from a submission: no need to name what is missing
+        raise DogganError(f"{path} holds {len(names):,} files and should hold {count:,}.")
     expected = {f"{i}.png" for i in range(count)}
     unexpected = [name for name in names if name not in expected]
     missing = [f"{i}.png" for i in range(count) if f"{i}.png" not in archive.NameToInfo]
@@ -261,7 +264,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise _BadImageError(f"unpacks to {member.file_size:,} bytes, more than any such PNG needs")
     try:
         return archive.read(member)  # never more than file_size bytes, whatever the stream holds
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, zlib.error, EOFError) as error:
         raise _BadImageError(f"is damaged in the zip ({error})") from None
 
 

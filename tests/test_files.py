@@ -65,3 +65,10 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
     remove_leftovers(tmp_path)
     assert not left.exists()
     assert all(path.exists() for path in kept)
+
+
+def test_a_folder_in_the_way_is_said_before_the_work(tmp_path):
+    with pytest.raises(IsADirectoryError) as error, atomic_path(tmp_path):
+        pytest.fail("the body must not run")
+    assert str(tmp_path) in str(error.value)
+    assert ".unfinished" not in str(error.value)

@@ -116,7 +116,7 @@ def test_a_budget_that_ends_while_sampling_still_leaves_a_whole_zip(
     monkeypatch.setattr(script, "load_inception", lambda path: FakeInception())
     monkeypatch.setattr(script, "MARGIN", 1e-6)
     monkeypatch.setattr(script, "ENDING", 0.01)
-    seconds = 60
+    seconds = 25
     deadline = time.monotonic() + seconds
     generate = script.generate
     batches_before = []

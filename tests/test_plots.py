@@ -282,3 +282,14 @@ def test_gif_refuses(tmp_path):
     with pytest.raises(DogganError, match=r"epoch-0001\.png cannot be read"):
         plots.write_gif(gif, sheets)
     assert not gif.exists()
+
+
+def test_class_names_are_taken_literally(tmp_path, tiny_images):
+    """A dollar sign begins a formula in matplotlib, and half a formula is an error there."""
+    from dataclasses import replace
+
+    odd = replace(tiny_images, class_names=("a_$x^$_b", "c"))
+    plots.labelled_sheet(tmp_path / "sheet.png", odd, n=8)
+    plots.class_histogram(tmp_path / "classes.png", odd)
+    assert (tmp_path / "sheet.png").exists()
+    assert (tmp_path / "classes.png").exists()

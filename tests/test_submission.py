@@ -328,3 +328,27 @@ def test_copies_are_found_by_their_pixels(write_zip, images):
     np.testing.assert_array_equal(read_submission(path, N)[17], images[3])
     sentence = refused(write_zip({"17.png": copy, "8.png": copy}))
     assert sentence.endswith(": 8.png shows the same image as 3.png; 2 of the 20 images are copies.")
+
+
+def test_a_damaged_directory_of_the_zip(write_zip):
+    """Version needed 6.5, which the zipfile module answers with NotImplementedError."""
+    path = write_zip()
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"PK\x01\x02")
+    data[place + 6 : place + 8] = (65).to_bytes(2, "little")
+    path.write_bytes(bytes(data))
+    assert "damaged" in refused(path)
+
+
+def test_a_member_name_that_claims_to_be_utf_8(write_zip):
+    path = write_zip()
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"PK\x01\x02")
+    data[place + 9] |= 0x08  # bit 11: UTF-8
+    data[place + 46] = 0xFF
+    path.write_bytes(bytes(data))
+    assert "damaged" in refused(path)
+
+
+def test_a_count_far_beyond_the_zip_is_answered_at_once(write_zip):
+    assert "should hold 1,000,000,000" in refused(write_zip(), count=10**9)

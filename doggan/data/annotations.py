@@ -84,9 +84,11 @@ def source_id(path: Path) -> str:
     Composed and decomposed accents give the same id, because archives unpacked on different systems differ in
     that; bytes that are not UTF-8 are escaped, so that every id can be printed and saved.
     """
-    name = path.stem if path.suffix.lower() in PHOTOGRAPH_SUFFIXES | {".xml"} else path.name
-    readable = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", readable)
+    return _readable(path.stem if path.suffix.lower() in PHOTOGRAPH_SUFFIXES | {".xml"} else path.name)
+
+
+def _readable(name: str) -> str:
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 PHOTOGRAPH_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -146,9 +148,9 @@ def class_names(folders: Iterable[str]) -> dict[str, str]:
     share a name, which the published 120 do not, keep their synsets.
     """
     ordered = sorted(set(folders))
-    short = {folder: folder.partition("-")[2] for folder in ordered}
+    short = {folder: _readable(folder).partition("-")[2] for folder in ordered}
     shared = {name for name in short.values() if list(short.values()).count(name) > 1}
-    return {folder: folder if name in shared else name for folder, name in short.items()}
+    return {folder: _readable(folder) if name in shared else name for folder, name in short.items()}
 
 
 def _bounding_box(element: Element) -> BoundingBox:
@@ -177,4 +179,4 @@ def _corner(element: Element, tag: str) -> int:
 
 def _stated_size(root: Element, tag: str) -> int:
     text = (root.findtext(f"size/{tag}") or "").strip()
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

@@ -127,11 +127,26 @@ def tensorflow_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: i
     stored = tf.constant(images)
     size, channels = plan.image_size, images.shape[-1]
 
+    def cut(pictures: Any, window: Any) -> Any:
+        """`_cut` in TensorFlow: `crop_and_resize` would put black where its rounding steps over the edge."""
+        top, left, bottom, right = (window[:, i : i + 1] for i in range(4))
+        steps = tf.linspace(0.0, 1.0, size)[None]
+        y, x = top + (bottom - top) * steps, left + (right - left) * steps
+        y0, x0 = tf.cast(tf.floor(y), tf.int32), tf.cast(tf.floor(x), tf.int32)
+        y1, x1 = tf.minimum(y0 + 1, plan.stored_size - 1), tf.minimum(x0 + 1, plan.stored_size - 1)
+        fy, fx = (y - tf.floor(y))[:, :, None, None], (x - tf.floor(x))[:, None, :, None]
+
+        def at(i: Any, j: Any) -> Any:
+            return tf.gather(tf.gather(pictures, i, axis=1, batch_dims=1), j, axis=2, batch_dims=1)
+
+        upper = at(y0, x0) * (1 - fx) + at(y0, x1) * fx
+        lower = at(y1, x0) * (1 - fx) + at(y1, x1) * fx
+        return upper * (1 - fy) + lower * fy
+
     def batch(indices: Any, flip: Any, window: Any) -> Any:
         pictures = tf.cast(tf.gather(stored, indices), tf.float32)
         if plan.resamples:
-            boxes = window / tf.cast(plan.stored_size - 1, tf.float32)
-            pictures = tf.image.crop_and_resize(pictures, boxes, tf.range(plan.batch_size), (size, size))
+            pictures = cut(pictures, window)
         pictures = tf.where(flip[:, None, None, None], tf.reverse(pictures, [2]), pictures)
         return tf.ensure_shape(pictures / 127.5 - 1.0, (plan.batch_size, size, size, channels))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -35,11 +36,13 @@ class Fault:
         reason: why.
         name: the id of the photograph, followed by "object k" (from 1) where a box is meant.
         detail: what was seen, to help find it; may be empty.
+        path: the file at fault, where it is not the annotation (or, for want of one, the photograph) of that id.
     """
 
     reason: Reason
     name: str
     detail: str = ""
+    path: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}" + (f" ({self.detail})" if self.detail else "")

@@ -1,6 +1,7 @@
 """`ImageSet`: the one form in which pictures travel through the package, and its file."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,21 @@ class ImageSet:
     split: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
+        shape = self.images.shape
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or min(shape[1:3]) < 1:
+            raise ValueError(f"images must be uint8 [N,H,W,1 or 3], not {self.images.dtype} {shape}")
         n = len(self.images)
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise ValueError(f"images must be uint8 [N,H,W,C], not {self.images.dtype} {self.images.shape}")
         if self.labels is not None and (self.labels.shape != (n,) or self.labels.dtype != np.int32):
             raise ValueError(f"labels must be int32 [{n}], not {self.labels.dtype} {self.labels.shape}")
         if self.labels is not None and not np.isin(self.labels, range(len(self.class_names))).all():
             raise ValueError(f"labels reach outside the {len(self.class_names)} class names")
-        for name, shape in {"source_ids": (n,), "boxes": (n, 4), "split": (n,)}.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, not {getattr(self, name).shape}")
+        for name, expected in {"source_ids": (n,), "boxes": (n, 4), "split": (n,)}.items():
+            if getattr(self, name).shape != expected:
+                raise ValueError(f"{name} must have shape {expected}, not {getattr(self, name).shape}")
+        if not np.issubdtype(self.boxes.dtype, np.integer):
+            raise ValueError(f"boxes must be whole pixels, not {self.boxes.dtype}")
+        if self.split.dtype != np.uint8 or not np.isin(self.split, (TRAIN, HELDOUT)).all():
+            raise ValueError("split must be uint8, 0 for training and 1 for held-out pictures")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -120,7 +126,7 @@ class ImageSet:
                 )
         except FileNotFoundError:
             raise DogganError(f"{path} does not exist; make it with `doggan prepare`.") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DogganError(
                 f"{path} is not an image set written by `doggan prepare` ({error}); make it again."
             ) from None

@@ -151,7 +151,7 @@ def _by_id(paths: Iterable[Path]) -> tuple[dict[str, Path], list[Fault]]:
     for path in paths:
         name = source_id(path)
         if name in by_id:
-            faults.append(Fault(Reason.TWICE, name, f"{path} beside {by_id[name]}"))
+            faults.append(Fault(Reason.TWICE, name, f"{path} beside {by_id[name]}", path))
         else:
             by_id[name] = path
     return dict(sorted(by_id.items())), faults

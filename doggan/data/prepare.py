@@ -297,9 +297,11 @@ def _check_arguments(size: int, crop: str, holdout: float, workers: int | None, 
 
 
 def _strict_error(fault: Fault, layout: Layout) -> DogganError:
-    name = fault.name.partition(" object ")[0]
+    # A box's fault is named "<id> object <k>", and an id may hold that word too.
+    name = fault.name if fault.name in layout.photographs else fault.name.rpartition(" object ")[0] or fault.name
     files = layout.photographs if fault.reason in _ABOUT_PHOTOGRAPHS else layout.annotations
-    return DogganError(f"{files[name]}: {fault}; mend or remove it, or prepare without strict.")
+    path = fault.path or files.get(name) or files.get(fault.name)
+    return DogganError(f"{path or fault.name}: {fault}; mend or remove it, or prepare without strict.")
 
 
 _ABOUT_PHOTOGRAPHS = (Reason.NO_ANNOTATION, Reason.UNREADABLE_PHOTOGRAPH)

@@ -101,9 +101,10 @@ def load_inception(path: str | Path | None = None) -> Inception:
 
 
 def default_folders() -> tuple[Path, ...]:
-    """Where the weights are looked for: the user's cache of this package and Kaggle's input."""
+    """Where the weights are looked for: the user's caches of this package and of kagglehub, and Kaggle's input."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "doggan", Path("/kaggle/input")
+    kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
+    return cache / "doggan", kagglehub, Path("/kaggle/input")
 
 
 def find_inception(*folders: str | Path) -> Path | None:
@@ -121,7 +122,13 @@ def find_inception(*folders: str | Path) -> Path | None:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # links in a circle
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort(reverse=True)  # the caller keeps the last of a name: the first in order
         for name in {NPZ_FILE, GRAPH_FILE, ARCHIVE_FILE}.intersection(files):
             yield name, Path(parent) / name

@@ -6,6 +6,7 @@ Two sources hold the same numbers: the frozen graph that the competition's evalu
 
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,7 +152,7 @@ def _from_graph(path: Path) -> dict[str, _Convolution]:
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(_graph_bytes(path))
-    except (DecodeError, tarfile.TarError, KeyError, OSError, EOFError) as error:
+    except (DecodeError, tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
         raise _not_inception(path, str(error)) from None
     nodes = {node.name: node for node in graph.node}
 
@@ -163,7 +164,10 @@ def _from_graph(path: Path) -> dict[str, _Convolution]:
     def constant(name: str) -> Array:
         if node(name).op != "Const":
             raise _not_inception(path, f"the node {name} is no constant")
-        return np.asarray(tf.make_ndarray(node(name).attr["value"].tensor), np.float32)
+        try:
+            return np.asarray(tf.make_ndarray(node(name).attr["value"].tensor), np.float32)
+        except (ValueError, TypeError) as error:
+            raise _not_inception(path, f"the constant {name} is damaged: {error}") from None
 
     stored = {}
     for scope in LAYERS:

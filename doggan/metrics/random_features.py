@@ -17,6 +17,7 @@ _KERNELS = ((5, 3, 32), (3, 32, 64), (3, 64, 96), (3, 96, 128))  # side, channel
 _GAIN = 6.0  # brings the mean square of the features of photographs to about one
 _BATCH = 128
 
+MIN_SIDE, MAX_SIDE = 32, 128  # pixels
 # Mean and deviation of the pixels and of the four layers, then the means of the third layer by quadrant.
 DIMENSIONS = 2 * (3 + 32 + 64 + 96 + 128) + 4 * 96
 
@@ -39,8 +40,8 @@ def random_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {images.shape}")
-    if not 32 <= min(images.shape[1:3]) <= max(images.shape[1:3]) <= 128:
-        raise ValueError(f"the sides of the images must be 32 to 128, not {images.shape[1:3]}")
+    if not MIN_SIDE <= min(images.shape[1:3]) <= max(images.shape[1:3]) <= MAX_SIDE:
+        raise ValueError(f"the sides of the images must be {MIN_SIDE} to {MAX_SIDE}, not {images.shape[1:3]}")
     model = _model(*images.shape[1:])
     features = np.empty((len(images), DIMENSIONS), np.float32)
     for start in range(0, len(images), _BATCH):

@@ -156,7 +156,7 @@ def class_histogram(path: str | Path, image_set: ImageSet) -> None:
         for place, count in zip(places.tolist(), total[part].tolist(), strict=True):
             axes.text(count, place, f" {count:,}", va="center", fontsize=6.5, color=INK)
         names = [textwrap.shorten(display_name(image_set.class_names[i]), 30, placeholder="…") for i in part]
-        axes.set_yticks(places, names)
+        axes.set_yticks(places, names, parse_math=False)
         axes.set_ylim(per_panel - 0.4, -0.6)
         axes.set_xlim(0, max(1, total.max()) * 1.13)
         dress(axes, "", "pictures", None)
@@ -192,4 +192,5 @@ def _text(
         fontweight=weight,
         color=INK,
         linespacing=1.1,
+        parse_math=False,  # a class may be named a$b
     )

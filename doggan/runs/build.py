@@ -11,6 +11,7 @@ from doggan.data.batches import BatchPlan, batches, choose
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.losses import LOSSES
+from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.nets import DISCRIMINATORS, GENERATORS
 from doggan.nets.dcgan import check_discriminator, check_generator, image_size
 from doggan.training.gan import GAN
@@ -52,6 +53,11 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
         raise DogganError(
             f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
             f"them with --size {size}{crop}."
+        )
+    if config.train.score_every > 0 and not MIN_SIDE <= size <= MAX_SIDE:
+        raise DogganError(
+            f"The cheap score works on pictures of {MIN_SIDE} to {MAX_SIDE} px and these are {size} px; set "
+            "train.score_every=0."
         )
     if len(images) < config.train.batch_size:
         raise DogganError(

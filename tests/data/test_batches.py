@@ -95,3 +95,16 @@ def test_choose_is_fixed_and_takes_all_when_asked_for_none_or_too_many():
     assert len(set(chosen)) == 10
     np.testing.assert_array_equal(chosen, choose(100, 10, seed=0))
     assert len(choose(100, 0, seed=0)) == len(choose(100, 200, seed=0)) == 100
+
+
+@pytest.mark.parametrize("make", [tensorflow_batches, numpy_batches])
+@pytest.mark.parametrize("stored", [72, 75, 96, 112, 128])
+def test_no_window_reaches_beyond_the_edge(make, stored):
+    """A uniform picture stays uniform wherever it is cut: nothing from outside is mixed in."""
+    plan = BatchPlan(n_images=64, batch_size=64, seed=0, stored_size=stored, image_size=64)
+    grey = np.full((64, stored, stored, 1), 200, np.uint8)
+    edges = []
+    for draw, batch in zip(plan.draws(), take(make(grey, plan), 8), strict=False):
+        edges.append(draw.window.max())
+        np.testing.assert_allclose(batch, 200 / 127.5 - 1, atol=1e-5)
+    assert max(edges) == stored - 1  # some windows touch the far edge

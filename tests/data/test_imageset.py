@@ -114,3 +114,33 @@ def test_a_newer_format_is_refused(image_set, tmp_path):
     np.savez(path, **{**arrays, "format_version": np.int32(FORMAT_VERSION + 1)})
     with pytest.raises(DogganError, match="newer"):
         ImageSet.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((4, 8, 6, 2), np.uint8)}, "images must be"),
+        ({"images": np.zeros((4, 0, 6, 3), np.uint8)}, "images must be"),
+        ({"images": np.zeros((), np.uint8)}, "images must be"),
+        ({"split": np.array([0, 1, 2, 0], np.uint8)}, "split must be"),
+        ({"split": np.array(["a"] * 4)}, "split must be"),
+        ({"boxes": np.zeros((4, 4))}, "boxes must be whole"),
+    ],
+)
+def test_fields_that_would_break_something_later_are_refused(image_set, changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(image_set, **changes)
+
+
+def test_a_file_with_odd_arrays_is_one_sentence(image_set, tmp_path):
+    image_set.save(tmp_path / "dogs.npz")
+    with np.load(tmp_path / "dogs.npz") as file:
+        arrays = dict(file)
+    for name, value in {
+        "format_version": np.zeros(2, int),
+        "class_names": np.array("x"),
+        "images": np.array(3),
+    }.items():
+        np.savez(tmp_path / "odd.npz", **{**arrays, name: value})
+        with pytest.raises(DogganError, match=r"odd\.npz is not an image set"):
+            ImageSet.load(tmp_path / "odd.npz")

@@ -167,6 +167,8 @@ def test_zoom_and_random_crops_train(start, tiny_images):
     train(run, tiny_images, progress=False)
     with Image.open(run.folder / "samples" / "epoch-0001.png") as sheet:
         assert sheet.width < 3 * 20  # a 2×2 sheet of 16 px pictures cut from 32 px ones
+    with pytest.raises(DogganError, match=r"set train\.score_every=0"):
+        start("other", "generator.base_size=4", "data.random_crop=true")
 
 
 def test_progress_prints_a_line_an_epoch(start, tiny_images, capsys):
