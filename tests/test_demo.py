@@ -12,8 +12,8 @@ from doggan.submission import check_submission
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    """The demo as a user runs it, but for fewer pictures in the zip and half of its epochs."""
-    return demo(tmp_path_factory.mktemp("demo") / "out", overrides=("train.epochs=30",), count=500, progress=False)
+    """The demo as a user runs it, but for fewer pictures in the zip and a third of its epochs."""
+    return demo(tmp_path_factory.mktemp("demo") / "out", overrides=("train.epochs=20",), count=500, progress=False)
 
 
 def test_everything_it_names_exists(result):

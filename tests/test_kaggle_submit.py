@@ -62,8 +62,8 @@ def test_the_budget_stops_training_cleanly_and_the_next_call_continues(
     epochs = "train.epochs=100000"
     monkeypatch.setattr(script, "CLOSING", 3.0)
     started = time.monotonic()
-    _, report = run(script, kaggle_input, tmp_path, tiny64_recipe, 25, epochs)
-    assert time.monotonic() - started < 25
+    _, report = run(script, kaggle_input, tmp_path, tiny64_recipe, 18, epochs)
+    assert time.monotonic() - started < 18
     assert "the time is up" in report
     assert check_submission(tmp_path / "images.zip", 40)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -116,7 +116,7 @@ def test_a_budget_that_ends_while_sampling_still_leaves_a_whole_zip(
     monkeypatch.setattr(script, "load_inception", lambda path: FakeInception())
     monkeypatch.setattr(script, "MARGIN", 1e-6)
     monkeypatch.setattr(script, "ENDING", 0.01)
-    seconds = 25
+    seconds = 18
     deadline = time.monotonic() + seconds
     generate = script.generate
     batches_before = []
