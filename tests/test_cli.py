@@ -131,7 +131,10 @@ def test_another_backend_is_refused_in_one_sentence(dog_tree):
         env=os.environ | {"KERAS_BACKEND": "numpy"},
     )
     assert done.returncode == 2
-    assert "doggan trains on tensorflow and jax" in done.stderr
+    # Keras 3.8 needs JAX even for its NumPy backend, so there the sentence is about what is not installed.
+    assert "tensorflow" in done.stderr
+    assert "KERAS_BACKEND" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
