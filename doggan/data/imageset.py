@@ -1,5 +1,6 @@
 """`ImageSet`: the one form in which pictures travel through the package, and its file."""
 
+import hashlib
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ class ImageSet:
             cut out, in the frame that its annotation uses (as a rule that of the file as stored, before EXIF
             turns it); zeros where there was no larger photograph.
         split: uint8 [N], 0 for training (`TRAIN`) and 1 for held-out (`HELDOUT`) pictures.
+        crop: the rule the pictures were cut out by ("square", ...), or "" where none is known.
     """
 
     images: NDArray[np.uint8]
@@ -37,6 +39,7 @@ class ImageSet:
     source_ids: NDArray[np.str_]
     boxes: NDArray[np.int32]
     split: NDArray[np.uint8]
+    crop: str = ""
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -92,6 +95,7 @@ class ImageSet:
             "source_ids": self.source_ids.astype(np.str_),
             "boxes": self.boxes,
             "split": self.split,
+            "crop": np.array(self.crop, dtype=np.str_),
         }
         if self.labels is not None:
             arrays["labels"] = self.labels
@@ -123,6 +127,7 @@ class ImageSet:
                     source_ids=file["source_ids"],
                     boxes=file["boxes"],
                     split=file["split"],
+                    crop=str(file["crop"]) if "crop" in file else "",  # older files do not say
                 )
         except FileNotFoundError:
             raise DogganError(f"{path} does not exist; make it with `doggan prepare`.") from None
@@ -130,3 +135,10 @@ class ImageSet:
             raise DogganError(
                 f"{path} is not an image set written by `doggan prepare` ({error}); make it again."
             ) from None
+
+
+def hash_images(images: NDArray[np.uint8]) -> str:
+    """sha256 of the pictures' shape and bytes."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()

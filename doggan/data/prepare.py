@@ -98,7 +98,7 @@ def prepare(
     if not pictures:
         raise DogganError(_nothing_left(source, faults))
 
-    image_set = _image_set(pictures, layout, holdout)
+    image_set = _image_set(pictures, layout, holdout, crop)
     image_set.save(out)
     heldout = int((image_set.split == HELDOUT).sum())
     return PrepareSummary(
@@ -249,7 +249,7 @@ def _opencv_single_threaded() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _image_set(pictures: list[_Picture], layout: Layout, holdout: float) -> ImageSet:
+def _image_set(pictures: list[_Picture], layout: Layout, holdout: float, crop: str) -> ImageSet:
     # Names are decided over all breeds annotated, so that they do not depend on which pictures came through.
     names = class_names(path.parent.name for path in layout.annotations.values())
     shown = sorted({picture.folder for picture in pictures})
@@ -264,6 +264,7 @@ def _image_set(pictures: list[_Picture], layout: Layout, holdout: float) -> Imag
         split=np.array(
             [HELDOUT if is_heldout(picture.source_id, holdout) else TRAIN for picture in pictures], np.uint8
         ),
+        crop=crop,
     )
 
 

@@ -1,7 +1,6 @@
 """A run is a folder; `Run` knows what lies where in it."""
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -9,9 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from doggan.config import Config
 from doggan.errors import DogganError
@@ -132,13 +128,6 @@ def next_folder(parent: Path, recipe: str) -> Path:
     """`parent`/NNNNN-recipe with the next free number."""
     numbers = [int(match[1]) for path in parent.glob("*") if (match := re.match(r"(\d{5})-", path.name))]
     return parent / f"{max(numbers, default=-1) + 1:05d}-{recipe}"
-
-
-def hash_images(images: NDArray[np.uint8]) -> str:
-    """sha256 of the pictures' shape and bytes."""
-    digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from doggan import plots
 from doggan.config import Config
 from doggan.data.batches import batches, choose
-from doggan.data.imageset import ImageSet
+from doggan.data.imageset import ImageSet, hash_images
 from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
 from doggan.metrics.proxy import RandomKID
 from doggan.runs.build import build_gan, build_generator, plan_data, training_images
-from doggan.runs.folder import Run, hash_images
+from doggan.runs.folder import Run
 from doggan.runs.recorder import DIVERGED, Recorder, Stop
 from doggan.sampling import generate
 from doggan.training.checkpoints import restore_generator

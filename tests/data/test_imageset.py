@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from doggan.data.imageset import FORMAT_VERSION, HELDOUT, TRAIN, ImageSet
+from doggan.data.imageset import FORMAT_VERSION, HELDOUT, TRAIN, ImageSet, hash_images
 from doggan.errors import DogganError
 
 
@@ -18,12 +18,13 @@ def image_set():
         source_ids=np.array(["n1_1", "n1_2", "n1_2", "ü 3"]),
         boxes=np.arange(16, dtype=np.int32).reshape(4, 4),
         split=np.array([TRAIN, HELDOUT, HELDOUT, TRAIN], np.uint8),
+        crop="box",
     )
 
 
 def same(a, b):
     names = ("images", "labels", "source_ids", "boxes", "split")
-    return a.class_names == b.class_names and all(
+    return (a.class_names, a.crop) == (b.class_names, b.crop) and all(
         np.array_equal(getattr(a, name), getattr(b, name)) and getattr(a, name).dtype == getattr(b, name).dtype
         for name in names
     )
@@ -45,7 +46,9 @@ def test_a_set_without_labels(image_set, tmp_path):
 def test_nothing_in_the_file_is_pickled(image_set, tmp_path):
     image_set.save(tmp_path / "dogs.npz")
     with np.load(tmp_path / "dogs.npz", allow_pickle=False) as file:
-        assert set(file) == {*("images", "labels", "class_names", "source_ids", "boxes", "split", "format_version")}
+        assert set(file) == {
+            *("images", "labels", "class_names", "source_ids", "boxes", "split", "crop", "format_version")
+        }
         assert all(file[name].dtype != object for name in file)
         assert file["images"].dtype == np.uint8
 
@@ -144,3 +147,17 @@ def test_a_file_with_odd_arrays_is_one_sentence(image_set, tmp_path):
         np.savez(tmp_path / "odd.npz", **{**arrays, name: value})
         with pytest.raises(DogganError, match=r"odd\.npz is not an image set"):
             ImageSet.load(tmp_path / "odd.npz")
+
+
+def test_the_hash_sees_bytes_and_shape():
+    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    other = images.copy()
+    other[0, 0, 0, 0] += 1
+    assert len({hash_images(images), hash_images(other), hash_images(images.reshape(2, 4, 1, 3))}) == 3
+
+
+def test_a_file_of_before_the_crop_rule_was_kept(image_set, tmp_path):
+    image_set.save(tmp_path / "dogs.npz")
+    with np.load(tmp_path / "dogs.npz") as file:
+        np.savez(tmp_path / "older.npz", **{name: file[name] for name in file if name != "crop"})
+    assert ImageSet.load(tmp_path / "older.npz").crop == ""

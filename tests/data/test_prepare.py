@@ -71,6 +71,7 @@ def test_one_picture_per_object_in_order(tmp_path, kind):
 @pytest.mark.parametrize("crop", ["square", "reference", "box"])
 def test_sizes_and_rules(tree, tmp_path, size, crop):
     _, image_set = run(tree, tmp_path, size=size, crop=crop)
+    assert image_set.crop == crop
     region = CROP_RULES[crop](BoundingBox(*BOX), 120, 90)
     assert tuple(image_set.boxes[0]) == (region.xmin, region.ymin, region.xmax, region.ymax)
     photograph = read_photograph(tree.photograph_path("n02085620_10"))

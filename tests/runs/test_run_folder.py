@@ -2,13 +2,11 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from doggan.errors import DogganError
 from doggan.recipes import load_recipe
 from doggan.runs import Run, next_folder, start_run
-from doggan.runs.folder import hash_images
 
 
 @pytest.fixture
@@ -80,10 +78,3 @@ def test_new_folders_are_numbered(tmp_path):
     (tmp_path / "00007-b").mkdir()
     (tmp_path / "notes").mkdir()
     assert next_folder(tmp_path, "a").name == "00008-a"
-
-
-def test_the_hash_sees_bytes_and_shape():
-    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
-    other = images.copy()
-    other[0, 0, 0, 0] += 1
-    assert len({hash_images(images), hash_images(other), hash_images(images.reshape(2, 4, 1, 3))}) == 3
