@@ -25,9 +25,11 @@ from doggan.data.imageset import ImageSet
 from doggan.data.layout import find_layout
 from doggan.data.prepare import prepare
 from doggan.errors import DogganError
-from doggan.metrics.inception import Inception, find_inception, load_inception
-from doggan.metrics.kaggle import Score, score_submission
+from doggan.evaluation import Evaluation, Generated, score
+from doggan.metrics.extractors import Extractor
+from doggan.metrics.inception import find_inception, load_inception
 from doggan.metrics.pace import TimeUp
+from doggan.metrics.protocols import kaggle_set
 from doggan.recipes import load_recipe
 from doggan.runs import Run, build_generator, load_generator, start_run, train
 from doggan.sampling import generate, sampling_rate
@@ -39,6 +41,7 @@ CLOSING = 20.0  # seconds for what training does after its last step: score, she
 ENDING = 90.0  # seconds for the matrix work that follows the last network pass, on two slow cores
 PICTURES_PER_SECOND = 1000  # encoded, written and checked, beside the forward pass; two slow cores do more
 MARGIN = 1.2  # on every estimate of time
+METRICS = ("mifid", "fid")  # what the competition scored; others take time that the budget does not reserve
 ARCHIVES = ("all-dogs.zip", "annotation.zip")  # how the competition's data may lie in the input, in any case
 MOST_UNPACKED = 4_000_000_000  # bytes of one archive
 
@@ -65,7 +68,7 @@ def kaggle_submit(
     count: int = 10_000,
     progress: bool = True,
     say: Callable[[str], None] = print,
-) -> Score | None:
+) -> Evaluation | None:
     """Prepare → train → submit → score within `hours` of wall clock from now.
 
     Training stops cleanly when what is left is needed for sampling and scoring. The zip is always written whole, even
@@ -140,19 +143,21 @@ def _score(
     zip_path: Path,
     count: int,
     photographs: list[Path],
-    inception: Inception,
+    inception: Extractor,
     deadline: float,
     progress: bool,
     say: Callable[[str], None],
-) -> Score | None:
+) -> Evaluation | None:
+    generated = Generated(read_submission(zip_path, count))
     try:
-        images = read_submission(zip_path, count)
-        score = score_submission(images, photographs, inception, progress=progress, deadline=deadline)
+        result = score(
+            generated, kaggle_set(photographs), inception, metrics=METRICS, progress=progress, deadline=deadline
+        )
     except TimeUp as error:
         say(f"not scored, the time is up: {error}")
         return None
-    say(str(score))
-    return score
+    say(str(result))
+    return result
 
 
 @contextmanager
@@ -171,7 +176,7 @@ def _unpacked(source: Path, say: Callable[[str], None]) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _find_network(source: Path, say: Callable[[str], None]) -> Inception | None:
+def _find_network(source: Path, say: Callable[[str], None]) -> Extractor | None:
     path = find_inception(source)
     if path is None:
         say(f"not scored: no Inception weights under {source}; add the data set with classify_image_graph_def.pb")
@@ -184,7 +189,7 @@ def _find_network(source: Path, say: Callable[[str], None]) -> Inception | None:
 
 
 def _reserve(
-    run: Run, inception: Inception | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
+    run: Run, inception: Extractor | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
 ) -> Reserve:
     """How long sampling and scoring will take, by trying each on a few pictures."""
     generator = build_generator(run.config, run.image_shape[-1])

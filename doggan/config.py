@@ -96,7 +96,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Train:
-    """Length of the run and what it leaves behind. Intervals are in epochs."""
+    """Length of the run and what it leaves behind. Intervals are in epochs but for `score_kimg`.
+
+    The scores rank checkpoints; `extractor` says what features they are made of: "random" is cheap, and "inception",
+    which needs its weights and takes far longer, gives the numbers people know, though not with their sample counts.
+    The metric mifid also needs the features of all training pictures.
+    """
 
     epochs: int = 280
     batch_size: int = 128
@@ -105,8 +110,12 @@ class Train:
     samples: int = 64  # pictures on the sheet, from a fixed z
     checkpoint_every: int = 1
     keep: int = 2  # newest checkpoints kept, beside the best
-    score_every: int = 5  # the cheap score that chooses the best checkpoint; 0 never
+    extractor: str = "random"  # random | inception
+    metrics: tuple[str, ...] = ("kid",)  # of fid, mifid, kid, prdc, is; the first chooses the best checkpoint
+    score_every: int = 5  # 0 never; where anything is scored, so are the untrained and the last state
+    score_kimg: float = 0.0  # also whenever so many thousand more pictures were seen, inside epochs too; 0 never
     score_samples: int = 1000
+    tensorboard: bool = False  # the table's numbers as scalars in tensorboard/ too
 
 
 @dataclass(frozen=True)

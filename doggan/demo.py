@@ -55,6 +55,7 @@ class DemoResult:
     sheet: Path
     comparison: Path
     losses: Path
+    scores: Path
     gif: Path
     submission: Path
     learned: Learned
@@ -69,6 +70,7 @@ class DemoResult:
             "sample sheet": self.sheet,
             "drawn | generated": self.comparison,
             "losses": self.losses,
+            "distance by epoch": self.scores,
             "learning, as a GIF": self.gif,
             "submission": self.submission,
         }
@@ -147,6 +149,7 @@ def demo(
         sheet=out / "samples.png",
         comparison=out / "comparison.png",
         losses=run.folder / "losses.png",
+        scores=run.folder / "scores.png",
         gif=run.gif,
         submission=zip_path,
         learned=learned,

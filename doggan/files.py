@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Where files of our own go, and writing files so that a reader never sees half of one."""
 
 import errno
 import os
@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PREFIX = ".unfinished-"
+
+
+def cache_folder() -> Path:
+    """The user's cache of this package: $DOGGAN_CACHE, else doggan/ in $XDG_CACHE_HOME or ~/.cache. Not made here."""
+    own = os.environ.get("DOGGAN_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doggan"
 
 
 @contextmanager

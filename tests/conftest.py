@@ -18,6 +18,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Nothing is read from the user's cache, nor written into it; the processes that tests start inherit this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOGGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def tiny_images():
     """An `ImageSet` of 40 pictures 32×32: 32 for training, 8 held out, in two classes of other brightness."""

@@ -26,6 +26,7 @@ def test_everything_it_names_exists(result):
         result.sheet,
         result.comparison,
         result.losses,
+        result.scores,
         result.gif,
         result.submission,
     ):
@@ -42,7 +43,7 @@ def test_the_network_learned(result):
 
 def test_learning_is_gradual(result):
     with (result.run / "metrics.csv").open() as file:
-        scores = [float(row["kid"]) for row in csv.DictReader(file) if row["kid"]]
+        scores = [float(row["random-kid"]) for row in csv.DictReader(file) if row["random-kid"]]
     assert scores[0] > scores[1] > scores[-1]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_extractor import FakeExtractor
 
 from doggan.submission import check_submission
 
@@ -95,25 +96,12 @@ def test_a_generator_that_repeats_itself_is_reported_and_its_zip_kept(
     assert (tmp_path / "images.zip").exists()
 
 
-class FakeInception:
-    """Stands for the network where only the wiring is tested: features are block means of the picture."""
-
-    seconds_per_image = 0.0
-
-    def features(self, images, *, batch_size=50, progress=False, pace=None):
-        time.sleep(self.seconds_per_image * len(images))
-        if pace is not None:
-            pace.advance(len(images))
-        blocks = images.reshape(len(images), 8, 8, 8, 8, 3).mean(axis=(2, 4)).reshape(len(images), -1)
-        return np.tile(blocks, (1, 2)).astype(np.float32)
-
-
 def test_a_budget_that_ends_while_sampling_still_leaves_a_whole_zip(
     script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch
 ):
     """The estimates are far too low: the budget ends between two batches, and what is left is not scored."""
     monkeypatch.setattr(script, "find_inception", lambda folder: Path("x.npz"))
-    monkeypatch.setattr(script, "load_inception", lambda path: FakeInception())
+    monkeypatch.setattr(script, "load_inception", lambda path: FakeExtractor())
     monkeypatch.setattr(script, "MARGIN", 1e-6)
     monkeypatch.setattr(script, "ENDING", 0.01)
     seconds = 18
@@ -140,17 +128,16 @@ def test_the_final_zip_is_scored_when_there_is_a_network_and_time(
     script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(script, "find_inception", lambda folder: Path("x.npz"))
-    monkeypatch.setattr(script, "load_inception", lambda path: FakeInception())
+    monkeypatch.setattr(script, "load_inception", lambda path: FakeExtractor())
     score, report = run(script, kaggle_input, tmp_path, tiny64_recipe, 600, "train.epochs=2")
     assert score.n_generated == 40
     assert score.n_real == 24
-    assert "MiFID" in report
-    assert f"{score.mifid:.4f}" in report
+    assert f"mifid {score.scores['mifid']:.4f} (memorization distance" in report
+    assert "protocol kaggle, 40 generated against 24 real images" in report
 
 
 def test_scoring_that_would_take_too_long_is_left_out(script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch):
-    slow = FakeInception()
-    slow.seconds_per_image = 0.02
+    slow = FakeExtractor(0.02)
     monkeypatch.setattr(script, "find_inception", lambda folder: Path("x.npz"))
     monkeypatch.setattr(script, "load_inception", lambda path: slow)
     score, report = run(script, kaggle_input, tmp_path, tiny64_recipe, 60, "train.epochs=2", count=2000)

@@ -1,4 +1,4 @@
-"""Getting the published data: Stanford Dogs, and the Inception graph that the scores are computed with.
+"""Getting the published data: Stanford Dogs, and the Inception network that the scores are computed with.
 
 Nothing here runs unless it is asked for by name; importing this module opens no connection.
 """
@@ -37,7 +37,7 @@ def download(
     That folder is `dest/name`, except for Kaggle data without archives, which stays in kagglehub's own
     folder. It appears by one rename when everything in it has been fetched, checked and extracted; until then
     the archives and their unfinished parts lie in `dest/name.download`, and the same call goes on from there.
-    A folder that an earlier call has finished is returned at once.
+    A folder that an earlier call has finished from the same source is returned at once.
 
     Args:
         name: a key of `SOURCES`.
@@ -50,14 +50,15 @@ def download(
 
     Raises:
         DogganError: an unknown name or source, no network, a file that is not the published one, a hostile
-            archive, a full disk, a foreign folder in the way, or no kagglehub, key or permission for Kaggle.
+            archive, a full disk, a foreign folder or one from another source in the way, or no kagglehub, key or
+            permission for Kaggle.
     """
     chosen = _source(name, source)
     if base_url is not None and isinstance(chosen, Kaggle):
         raise DogganError("Kaggle has no mirrors; leave out the base address, or choose another source.")
     folder = Path(dest) / name
     try:
-        if _is_whole(folder):
+        if _is_whole(folder, source):
             say(f"{folder} is already downloaded and verified.")
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -79,18 +80,23 @@ def _source(name: str, source: str) -> Published | Kaggle:
     return SOURCES[name][source]
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether an earlier download finished `folder`; False where there is none.
+def _is_whole(folder: Path, source: str) -> bool:
+    """Whether an earlier download from `source` finished `folder`; False where there is none.
 
     Raises:
-        DogganError: something else is in the way.
+        DogganError: something else is in the way, or what another source publishes, which may hold less.
     """
     if not folder.exists():
         return False
     with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        contents = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["contents"]
-        if all((folder / path).exists() for path in contents):
-            return True
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if all((folder / path).exists() for path in manifest["contents"]):
+            if manifest["source"] == source:
+                return True
+            raise DogganError(
+                f"{folder} is already downloaded, but from the source {manifest['source']!r}; move it away or "
+                f"give another folder to have the one from {source!r}."
+            )
     raise DogganError(
         f"{folder} is there but is not a whole download; move it away or delete it, or give another folder."
     )

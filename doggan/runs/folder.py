@@ -24,8 +24,8 @@ class Run:
     """One training run on disk.
 
     Attributes:
-        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `samples.gif` and
-            `checkpoints/`.
+        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `scores.png`, `samples/`,
+            `samples.gif`, `checkpoints/` and, where asked for, `tensorboard/`.
         config: as resolved when the run was made.
         image_shape: (height, width, channels) of the pictures the networks see.
         data_path: the prepared `.npz` it trains on.

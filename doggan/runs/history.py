@@ -1,8 +1,9 @@
-"""metrics.csv: a row an epoch."""
+"""metrics.csv: a row an epoch, and one wherever the generator was scored between."""
 
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,45 +14,62 @@ Row = dict[str, float]
 
 STATS = ("g_loss", "d_loss", "d_real", "d_fake")
 # Of metrics.csv: one row an epoch, the first at step 0. Losses and D's probabilities are means over the epoch, with
-# their standard deviations; rates are those of the next step; kid is the cheap score; seconds are the epoch's.
+# their standard deviations; rates are those of the next step; seconds are the epoch's, without those of scoring. The
+# scores follow, by their names. A row between two epochs has its scores only, and the number of epochs finished.
 COLUMNS = (
     *("epoch", "step", "kimg"),
     *(f"{name}{end}" for name in STATS for end in ("", "_std")),
-    *("g_lr", "d_lr", "kid", "seconds"),
+    *("g_lr", "d_lr", "seconds"),
 )
 
 
 @dataclass
 class History:
-    """The rows of metrics.csv, written whole and atomically at every epoch; what is unknown is empty."""
+    """The rows of metrics.csv, written whole and atomically at every change; what is unknown is empty.
+
+    Attributes:
+        path: of the file.
+        rows: by step, one for each.
+        scores: the names of the columns behind `COLUMNS`.
+    """
 
     path: Path
     rows: list[Row]
+    scores: Sequence[str] = ()
 
     @classmethod
-    def until(cls, path: Path, step: int) -> "History":
+    def until(cls, path: Path, step: int, scores: Sequence[str] = ()) -> "History":
         """The rows of the file up to `step`; what a killed run wrote beyond its last checkpoint is dropped.
 
         Raises:
             DogganError: the file is not one of ours.
         """
         if not path.exists():
-            return cls(path, [])
+            return cls(path, [], scores)
         with path.open(newline="", encoding="utf-8") as file:
             try:
                 rows = [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
-                return cls(path, [row for row in rows if row["step"] <= step])
+                return cls(path, [row for row in rows if row["step"] <= step], scores)
             except (ValueError, KeyError, TypeError):
                 raise DogganError(f"{path} is not a metrics.csv of doggan; move it away to resume.") from None
 
     def add(self, row: Row) -> None:
-        """Append a row and write the file."""
-        self.rows.append(row)
+        """Append a row, or complete the last one if it is of the same step, and write the file."""
+        if self.rows and self.rows[-1]["step"] == row["step"]:
+            self.rows[-1] |= row
+        else:
+            self.rows.append(row)
+        # A file may have columns of an older doggan: they are kept.
+        columns = list(dict.fromkeys((*COLUMNS, *self.scores, *self.rows[0])))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_cell(name, row.get(name, math.nan)) for name in COLUMNS] for row in self.rows)
+        writer.writerow(columns)
+        writer.writerows([_cell(name, row.get(name, math.nan)) for name in columns] for row in self.rows)
         write_text(self.path, text.getvalue())
+
+    def has(self, name: str, step: int) -> bool:
+        """Whether the last row is of that step and has a number under that name."""
+        return bool(self.rows) and self.rows[-1]["step"] == step and not math.isnan(self.rows[-1].get(name, math.nan))
 
 
 def _cell(name: str, value: float) -> str:
@@ -71,8 +89,12 @@ def epoch_line(row: Row, epochs: int) -> str:
             f"D(fake) {row['d_fake']:.2f}",
         ]
     parts.append(f"lr {row['g_lr']:.2e}")
-    if "kid" in row:
-        parts.append(f"kid {row['kid']:.4f}")
     if "seconds" in row:
         parts.append(f"{row['seconds']:.1f} s")
     return "  ".join(parts)
+
+
+def score_line(step: int, values: Row, best: bool) -> str:
+    """Scores as the line printed while training."""
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+    return f"  step {step} scored  {scores}{'  (the best so far)' if best else ''}"

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it trains: epoch lines, metrics.csv, figures, sample sheets, checkpoints."""
+"""What a run leaves behind while it trains: lines, metrics.csv, figures, sample sheets, checkpoints, scalars."""
 
 import math
 import time
@@ -15,7 +15,9 @@ from tqdm import tqdm
 from doggan import plots
 from doggan.config import Train
 from doggan.data.batches import BatchPlan
-from doggan.runs.history import STATS, History, Row, epoch_line
+from doggan.metrics.callback import Scored, Scorer
+from doggan.runs.board import Board
+from doggan.runs.history import STATS, History, Row, epoch_line, score_line
 from doggan.training.checkpoints import Checkpoints
 from doggan.training.gan import GAN, to_numpy
 
@@ -46,7 +48,10 @@ class Stop(keras.callbacks.Callback):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes the run folder: `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `checkpoints/`.
+    """Writes the run folder: `metrics.csv`, `losses.png`, `losses-epoch.png`, `scores.png`, `samples/`, `checkpoints/`,
+    `tensorboard/`.
+
+    It stands before the `ScoreCallback` in the list: an epoch's row and checkpoint are there before it is scored.
 
     Args:
         folder: the run folder.
@@ -54,7 +59,7 @@ class Recorder(keras.callbacks.Callback):
         plan: the data's, for the length of an epoch.
         checkpoints: where and how many.
         sample: n → uint8 [n, H, W, C] from the generator as it is, always from the same z.
-        score: pictures uint8 → a cheap distance to real ones, lower is better; None scores nothing.
+        scorer: names the scores and says which are better; None where nothing is scored.
         gan: as restored, at the step where training begins.
         begun: what the checkpoint knew of the epoch it was saved in (see `_of_epoch`); None where there was none and
             the untrained state is to be recorded first.
@@ -70,7 +75,7 @@ class Recorder(keras.callbacks.Callback):
         plan: BatchPlan,
         checkpoints: Checkpoints,
         sample: Callable[[int], NDArray[np.uint8]],
-        score: Callable[[NDArray[np.uint8]], float] | None,
+        scorer: Scorer | None,
         gan: GAN,
         begun: Mapping[str, NDArray[np.float64]] | None,
         *,
@@ -78,22 +83,25 @@ class Recorder(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.folder, self.config, self.plan, self.checkpoints = folder, config, plan, checkpoints
-        self.sample, self.score = sample, score
+        self.sample, self.scorer = sample, scorer
         self.step = int(to_numpy(gan.step))
         self.untrained = begun is None
-        path = folder / "metrics.csv"
-        self.history = History(path, []) if begun is None else History.until(path, self.step)
+        path, names = folder / "metrics.csv", [name for group in scorer.names for name in group] if scorer else []
+        self.history = History(path, [], names) if begun is None else History.until(path, self.step, names)
         self.iterations: dict[str, list[float]] = {"g_loss": [], "d_loss": []}
         self.seconds = 0.0
+        self.counted = time.monotonic()  # until when `seconds` counts
         self.moments: list[NDArray[Any]] = []
-        if begun and self.step % plan.steps_per_epoch:
+        if begun:
             self.iterations = {name: list(begun[name]) for name in self.iterations}
             self.seconds = float(begun["seconds"])
+        if begun and self.step % plan.steps_per_epoch:
             self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
         self.saved_at: int | None = None if begun is None else self.step
         self.healthy = True
         self.progress = progress
         self.bar: tqdm | None = None
+        self.board: Board | None = None
         self.logs: dict[str, Any] = {}
 
     @property
@@ -111,6 +119,9 @@ class Recorder(keras.callbacks.Callback):
                 dynamic_ncols=True,
                 mininterval=1.0,
             )
+            if self.config.tensorboard:
+                self.board = Board(self.folder / "tensorboard", self.history.rows)
+        self.counted = time.monotonic()
         if self.untrained:
             self.untrained = False
             self._end_of_epoch({})
@@ -123,7 +134,7 @@ class Recorder(keras.callbacks.Callback):
         else:
             self.iterations = {name: [] for name in self.iterations}
             self.seconds = 0.0
-        self.resumed = time.monotonic()
+        self.counted = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
@@ -136,40 +147,87 @@ class Recorder(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.seconds += time.monotonic() - self.resumed
+        self._count_seconds()
         self.healthy = self.healthy and _finite(self.model.generator)
         if self.step % self.plan.steps_per_epoch == 0 and self.healthy:  # else it was stopped inside: not counted
             values = {name: float(self.logs[f"{name}_mean"]) for name in STATS}
             spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in STATS}
             self._end_of_epoch(values | spread | {"seconds": self.seconds})
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        # Of a run that was told to stop; saved before it is scored, which may take longer than it is given.
+        if self._model.stop_training and self.step != self.saved_at and self.healthy:
+            self._save(None)
+
+    def scored(self, scored: Scored) -> None:
+        """Take in the scores of the weights as they are: to the table, the figure and the checkpoints."""
+        assert self.scorer is not None
+        self._count_seconds(but=scored.seconds)
+        if not self.healthy:
+            return
+        self._record(self._row() | scored.values)
+        best = self._best_step()
+        if self.progress:
+            tqdm.write(score_line(self.step, scored.values, self.step == best))
+        if self.step > 0:
+            plots.all_scores(
+                self.folder / "scores.png", self.history.rows, self.scorer.names, self.plan.steps_per_epoch, best
+            )
+        # The untrained generator has scores, for comparison, but is nobody's best.
+        self._save(self.scorer.rank(scored.values) if self.step > 0 else None)
+
+    @property
+    def scored_at(self) -> int | None:
+        """The step of the last row, where that has its scores."""
+        known = self.scorer is not None and self.history.has(self.scorer.names[0][0], self.step)
+        return self.step if known else None
+
     def close(self) -> None:
-        """Save where training stopped, scored like any other checkpoint, unless the weights are no good."""
+        """Finish the bar and the scalars."""
         if self.bar is not None:
             self.bar.close()
-        if self.step != self.saved_at and self.healthy:
-            self._save(None if self.score is None else self.score(self.sample(self.config.score_samples)))
+        if self.board is not None:
+            self.board.close()
 
     def _end_of_epoch(self, values: Row) -> None:
         last = self.epoch == self.config.epochs
-        row: Row = {"epoch": self.epoch, "step": self.step, "kimg": self.step * self.plan.batch_size / 1000}
-        row |= values
-        for name, optimizer in (("g_lr", self.model.g_optimizer), ("d_lr", self.model.d_optimizer)):
-            row[name] = float(ops.convert_to_numpy(optimizer.learning_rate))
-        if self.score is not None and (_due(self.epoch, self.config.score_every) or last):
-            row["kid"] = self.score(self.sample(self.config.score_samples))
-        self.history.add(row)
+        row = self._row() | values
+        self._record(row)
         if self.progress:
             tqdm.write(epoch_line(row, self.config.epochs))
         if _due(self.epoch, self.config.sample_every) or last:
             self._draw()
-        if _due(self.epoch, self.config.checkpoint_every) or last or "kid" in row:
-            # The untrained generator has a score, for comparison, but is nobody's best.
-            self._save(row.get("kid") if self.step > 0 else None)
+        if _due(self.epoch, self.config.checkpoint_every) or last:
+            self._save(None)
+
+    def _row(self) -> Row:
+        row: Row = {"epoch": self.epoch, "step": self.step, "kimg": self.step * self.plan.batch_size / 1000}
+        for name, optimizer in (("g_lr", self.model.g_optimizer), ("d_lr", self.model.d_optimizer)):
+            row[name] = float(ops.convert_to_numpy(optimizer.learning_rate))
+        return row
+
+    def _record(self, row: Row) -> None:
+        """Put a row into the table, and what is new of it into the scalars."""
+        new = {name: value for name, value in row.items() if not self.history.has(name, self.step)}
+        self.history.add(row)
+        if self.board is not None:
+            self.board.write(new, self.step)
+
+    def _best_step(self) -> int | None:
+        assert self.scorer is not None
+        first, rank = self.scorer.names[0][0], self.scorer.rank
+        trained = [row for row in self.history.rows if row["step"] > 0 and math.isfinite(row.get(first, math.nan))]
+        return int(min(trained, key=rank)["step"]) if trained else None
 
     def _save(self, score: float | None) -> None:
         self.checkpoints.save(self.model, score, self._of_epoch())
         self.saved_at = self.step
+
+    def _count_seconds(self, but: float = 0.0) -> None:
+        """Add the time since the last count, less `but`, to the epoch's."""
+        now = time.monotonic()
+        self.seconds += now - self.counted - but
+        self.counted = now
 
     def _of_epoch(self) -> dict[str, NDArray[np.float64]]:
         """What the epoch in progress needs, beside the variables, to be finished as if never stopped."""
@@ -184,7 +242,8 @@ class Recorder(keras.callbacks.Callback):
             plots.epoch_losses(
                 self.folder / "losses-epoch.png", self.iterations["g_loss"], self.iterations["d_loss"], self.epoch
             )
-            plots.all_losses(self.folder / "losses.png", self.history.rows)
+            epochs = [row for row in self.history.rows if row["step"] % self.plan.steps_per_epoch == 0]
+            plots.all_losses(self.folder / "losses.png", epochs)
 
 
 def _finite(network: keras.Model) -> bool:

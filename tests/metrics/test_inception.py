@@ -12,10 +12,13 @@ from doggan.metrics.inception import (
     DIMENSIONS,
     Inception,
     find_inception,
+    full_float32,
     load_inception,
     resize_tf1,
 )
-from doggan.metrics.inception_weights import LAYERS
+from doggan.metrics.inception_layers import LAYERS
+from doggan.metrics.inception_network import inception_network
+from doggan.metrics.inception_weights import WEIGHT_FILES, InceptionWeights
 from doggan.metrics.pace import Pace, TimeUp
 
 
@@ -24,14 +27,24 @@ def pictures(n: int, *shape: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def random_network() -> Inception:
-    """The whole network with He-normal kernels, so that a signal reaches the end."""
+def random_weights() -> InceptionWeights:
+    """He-normal kernels, so that a signal reaches the end; the feature part only."""
     rng = np.random.default_rng(0)
-    weights = {}
+    convolutions = {}
     for scope, shape in LAYERS.items():
         kernel = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[:3])))
-        weights[scope] = kernel, rng.normal(0, 0.1, shape[3]).astype(np.float32)
-    return Inception(weights, Path("random"))
+        convolutions[scope] = kernel, rng.normal(0, 0.1, shape[3]).astype(np.float32)
+    return InceptionWeights(convolutions, None, published=False, digest="0123456789abcdef" * 4)
+
+
+@pytest.fixture(scope="module")
+def random_network(random_weights: InceptionWeights) -> Inception:
+    return Inception(random_weights, Path("random"))
+
+
+@pytest.fixture(scope="module")
+def zeros() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {scope: (np.zeros(shape, np.float32), np.zeros(shape[3], np.float32)) for scope, shape in LAYERS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +79,8 @@ def test_features_do_not_depend_on_the_batch(random_network: Inception) -> None:
     assert by_two.shape == (5, DIMENSIONS)
     assert by_two.dtype == np.float32
     assert by_two.std(axis=0).max() > 0.01
-    random_network._by_size.clear()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")  # nor on what the training computes in
-    try:
-        by_three = random_network.features(images, batch_size=3)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    np.testing.assert_allclose(by_two, by_three, rtol=1e-4, atol=1e-5)
+    at_once = random_network.features(images)
+    np.testing.assert_allclose(by_two, at_once, rtol=1e-5, atol=1e-5 * at_once.mean())
     assert random_network.features(images[:0]).shape == (0, DIMENSIONS)
 
 
@@ -89,17 +96,62 @@ def test_features_stop_at_a_deadline(random_network: Inception) -> None:
         random_network.features(pictures(5, 40, 48, 3), batch_size=1, pace=pace)
 
 
-def test_built_in_float32_whatever_the_policy() -> None:
-    weights = {scope: (np.zeros(shape, np.float32), np.zeros(shape[3], np.float32)) for scope, shape in LAYERS.items()}
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_built_in_its_precision_whatever_the_policy(zeros: dict, dtype: str) -> None:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = module._network(weights)
+        network = inception_network(zeros, dtype)
     finally:
         keras.config.set_dtype_policy(policy)
-    assert {layer.compute_dtype for layer in network.layers[1:]} == {"float32"}  # the first is the input
+    assert {layer.compute_dtype for layer in network.layers[1:-1]} == {dtype}  # the first is the input
+    assert network.layers[-1].compute_dtype == "float32"  # the mean of pool_3
+    assert network.output.dtype == "float32"
     assert network.count_params() == sum(np.prod(shape) + shape[3] for shape in LAYERS.values())
     assert network.output_shape == (None, DIMENSIONS)
+
+
+def test_what_the_features_are_called(zeros: dict) -> None:
+    """The published name belongs to the published numbers; a cache tells weights and precisions apart."""
+    digest = "0123456789abcdef" * 4
+    ours = Inception(InceptionWeights(zeros, None, published=True, digest=digest), "file.npz")
+    assert (ours.name, ours.prefix, ours.epsilon, ours.dimensions) == ("inception-2015-12-05 pool_3", "", 0.1, 2048)
+    other = Inception(InceptionWeights(zeros, None, published=False, digest=digest), "file.npz", precision="bfloat16")
+    assert other.name == "inception with other weights (01234567) pool_3 bfloat16"
+    assert ours.identity != other.identity
+    assert digest in ours.identity
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, not 'float16'"):
+        Inception(InceptionWeights(zeros, None, published=True, digest=digest), "file.npz", precision="float16")
+
+
+def test_no_logits_say_so(random_network: Inception) -> None:
+    assert random_network.classifier is None
+    with pytest.raises(DogganError, match="random holds the feature part of Inception and no logits"):
+        random_network.logits(np.zeros((1, DIMENSIONS), np.float32))
+
+
+def test_bfloat16_is_near(random_weights: InceptionWeights, random_network: Inception) -> None:
+    """Eight bits of mantissa through 20 layers: a few parts in a thousand in the norm, and never the same."""
+    images = pictures(2, 64, 64, 3)
+    rounded = Inception(random_weights, "random", precision="bfloat16").features(images)
+    exact = random_network.features(images)
+    assert rounded.dtype == np.float32
+    error = np.linalg.norm(rounded - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert 1e-5 < error.max() < 0.05
+
+
+def test_full_float32_is_put_back() -> None:
+    """TensorFlow's switch is global, and a training beside us may want TF32."""
+    tf = pytest.importorskip("tensorflow")
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before = enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    try:
+        with full_float32():
+            assert not enabled()
+        assert enabled()
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def test_reference_features(shared_data: Path, published: Inception) -> None:
@@ -133,16 +185,16 @@ def test_one_reference_image_on_each_backend(shared_data: Path, published: Incep
 
 def test_find_inception(tmp_path: Path) -> None:
     assert find_inception(tmp_path, tmp_path / "missing") is None
-    names = ["inception-2015-12-05.tgz", "classify_image_graph_def.pb", "inception-2015-12-05_features.npz"]
-    for i, name in enumerate(names):  # from the least wanted on
+    assert WEIGHT_FILES[0] == "inception-2015-12-05_features.npz"
+    for i, name in enumerate(reversed(WEIGHT_FILES)):  # from the least wanted on
         path = tmp_path / f"input {i}/deeper" / name
         path.parent.mkdir(parents=True)
         path.touch()
         assert find_inception(tmp_path) == path
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / names[2]).touch()
-    assert find_inception(tmp_path) == tmp_path / "a" / names[2]
-    assert find_inception(tmp_path / "input 1", tmp_path) == tmp_path / "input 1/deeper" / names[1]
+    (tmp_path / "a" / WEIGHT_FILES[0]).touch()
+    assert find_inception(tmp_path) == tmp_path / "a" / WEIGHT_FILES[0]
+    assert find_inception(tmp_path / "input 1", tmp_path) == tmp_path / "input 1/deeper" / WEIGHT_FILES[-2]
 
 
 def test_nothing_found_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,39 @@ def test_unbiased_and_its_error_is_right() -> None:
     assert np.mean([error for _, error in different]) == pytest.approx(spread, rel=0.2)
 
 
+def test_torch_fidelity() -> None:
+    """`kid_features_to_metric` of torch-fidelity 0.4.0 in float64, with one subset of all 150 rows."""
+    random = np.random.RandomState(0)
+    x, y = random.standard_normal((150, 16)), random.standard_normal((150, 16)) * 1.2 + 0.3
+    assert kid(x, y).value == pytest.approx(0.4139692977585274, rel=1e-12)
+
+
+def test_mean_over_subsets() -> None:
+    """The paper's definition: random subsets of both sets, the mean of their estimates."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 5)), rng.normal(0.4, 1.2, size=(120, 5))
+    subsets = [kid(rng.choice(x, 20, replace=False), rng.choice(y, 20, replace=False)).value for _ in range(1500)]
+    error = np.std(subsets) / np.sqrt(len(subsets))
+    assert kid(x, y).value == pytest.approx(np.mean(subsets), abs=4 * error)
+    assert error < 0.1 * kid(x, y).value
+
+
+def test_constant_images() -> None:
+    """All rows c and all rows d: k(c, c) + k(d, d) − 2 k(c, d), without error."""
+    c, d = np.array([1.0, 2.0]), np.array([0.0, 3.0])
+    k_cc, k_dd, k_cd = ((a @ b / 2 + 1) ** 3 for a, b in ((c, c), (d, d), (c, d)))
+    value, error = kid(np.tile(c, (6, 1)), np.tile(d, (9, 1)))
+    assert value == pytest.approx(k_cc + k_dd - 2 * k_cd)
+    assert error == pytest.approx(0, abs=1e-12)
+
+
+def test_identical_sets() -> None:
+    """The unbiased estimate leaves the diagonal out, so a set against itself is below zero."""
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    assert kid(x, x).value == pytest.approx(mmd2_by_loops(x, x), rel=1e-12)
+    assert kid(x, x).value < 0
+
+
 @pytest.mark.parametrize("shape", [(2, 4), (5, 3), (4,)])
 def test_refuses(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="KID needs"):

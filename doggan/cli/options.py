@@ -1,0 +1,24 @@
+"""Arguments that several commands share."""
+
+from pathlib import Path
+
+import click
+
+PATH = click.Path(path_type=Path)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bars, no epoch lines.")
+checkpoint_option = click.option("--checkpoint", default="best", help='"best", "newest", or a step number.')
+truncation_option = click.option("--truncation", type=click.FloatRange(min=0, min_open=True), default=None,
+                           help="Draw z again beyond so many standard deviations.")  # fmt: skip
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides z.")
+weights_option = click.option("--weights", type=PATH, default=None, help="File of the network that scores; found by "
+                              "itself in the cache or Kaggle's input.")  # fmt: skip
+
+
+def options_given(*names: str) -> str:
+    """Those of the options that the user typed, as typed."""
+    context = click.get_current_context()
+    return ", ".join(
+        {"overrides": "--set"}.get(name, "--" + name.replace("_", "-"))
+        for name in names
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    )

@@ -1,0 +1,66 @@
+"""What every command line needs around it: errors as sentences and exit codes, and a quiet start of Keras."""
+
+import errno
+import os
+import sys
+import tempfile
+
+import click
+
+from doggan.errors import DogganError, Interrupted
+
+EXIT_MISTAKE = 2
+_EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
+
+# TensorFlow writes banners about CPU features and missing GPUs to stderr; a user who wants them sets this themselves.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main(command: click.Command) -> None:
+    """Run a command line; a user's mistake is one sentence on stderr and exit status 2."""
+    try:
+        command.main(standalone_mode=False)
+    except DogganError as error:
+        click.echo(f"doggan: {error}", err=True)
+        sys.exit(EXIT_MISTAKE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Interrupted as error:
+        click.echo(f"doggan: stopped by {error}", err=True)
+        sys.exit(_EXIT_SIGNAL[str(error)])
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("doggan: interrupted", err=True)
+        sys.exit(_EXIT_SIGNAL["SIGINT"])
+    except OSError as error:
+        remedy = "; free some space, or choose another place, and run the command again"
+        cannot_write = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+        click.echo(f"doggan: {error}{remedy if cannot_write else ''}", err=True)
+        sys.exit(EXIT_MISTAKE)
+
+
+def load_keras() -> None:
+    """Import Keras, its backend and what is needed to know the devices, without TensorFlow's banners on stderr.
+
+    TensorFlow writes them before any setting of its own can stop it. Should the import fail, they are shown.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            from doggan.training.gan import has_accelerator
+
+            has_accelerator()
+        except ModuleNotFoundError as error:
+            raise DogganError(
+                f"Keras or its backend is not installed ({error}); pip install tensorflow, or 'doggan[jax]' and set "
+                "KERAS_BACKEND=jax."
+            ) from None
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,152 @@
+"""What turns pictures into the features that scores are made of, behind one interface.
+
+`inception` gives the scores people compare, `nasnet` those of the organisers' second stage, and `random` a cheap
+stand-in whose scores carry another name.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doggan.errors import DogganError
+from doggan.metrics.pace import Pace
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Extractor(Protocol):
+    """Pictures → features.
+
+    Attributes:
+        name: printed with every score, such as "inception-2015-12-05 pool_3".
+        identity: everything that the features depend on (network, digest of its weights, precision), for caches.
+        prefix: before the name of every score: "" for Inception, "random-", "nasnet-".
+        epsilon: the memorization distance from which MiFID is FID: 0.1, for NASNet 0.25.
+        dimensions: D.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def dimensions(self) -> int: ...
+
+    def features(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+        pace: Pace | None = None,
+    ) -> NDArray[np.float32]:
+        """The features float32 [N, D] of images uint8 [N, H, W, 3], RGB.
+
+        Args:
+            images: any number.
+            batch_size: images at a time; None for what suits the network. It does not change the features.
+            progress: whether to draw a bar.
+            pace: counts the images instead of a bar of its own, and may raise `TimeUp`.
+        """
+        ...
+
+
+class RandomExtractor:
+    """`random_features` as an `Extractor`: no weights to fetch, and no score to compare with Inception's."""
+
+    name = "random-conv"
+    identity = "random-conv 20151205 float32"  # the seed of its weights
+    prefix = "random-"
+    epsilon = 0.1
+
+    def __init__(self) -> None:
+        from doggan.metrics.random_features import DIMENSIONS
+
+        self.dimensions = DIMENSIONS
+
+    def features(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+        pace: Pace | None = None,
+    ) -> NDArray[np.float32]:
+        """float32 [N, 1030] of images uint8 [N, H, W, 1 or 3]; see `Extractor.features`.
+
+        Raises:
+            DogganError: the pictures are smaller or larger than the network works on.
+        """
+        from doggan.metrics.random_features import BATCH_SIZE, MAX_SIDE, MIN_SIDE, random_features
+
+        height, width = images.shape[1:3]
+        if not MIN_SIDE <= min(height, width) <= max(height, width) <= MAX_SIDE:
+            raise DogganError(
+                f"The random extractor works on pictures of {MIN_SIDE} to {MAX_SIDE} pixels and these are "
+                f"{width}×{height}; use another extractor."
+            )
+        if pace is None:
+            with Pace(len(images), "random features", progress=progress) as own:
+                return self.features(images, batch_size=batch_size, pace=own)
+        size = batch_size or BATCH_SIZE
+        features = np.empty((len(images), self.dimensions), np.float32)
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            features[start : start + size] = random_features(batch, size)
+            pace.advance(len(batch))
+        return features
+
+
+def load_extractor(
+    name: str, weights: str | Path | None = None, *, precision: str = "float32", xla: bool = False
+) -> Extractor:
+    """The extractor of that name.
+
+    Args:
+        name: one of `EXTRACTORS`.
+        weights: the file; None looks in the default folders. "random" has none.
+        precision: "float32", or "bfloat16" for Inception.
+        xla: compile Inception by XLA on TensorFlow too, for accelerators.
+
+    Raises:
+        DogganError: there is no such extractor, its weights are not found, or an argument is not for it.
+    """
+    if name not in EXTRACTORS:
+        raise DogganError(f"There is no extractor {name!r}; choose one of {', '.join(EXTRACTORS)}.")
+    if precision not in PRECISIONS:
+        raise DogganError(f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
+    if name != "inception" and (precision != "float32" or xla):
+        raise DogganError(f"bfloat16 and XLA are for the extractor inception, not for {name}; leave them out.")
+    return EXTRACTORS[name](weights, precision, xla)
+
+
+def _inception(weights: str | Path | None, precision: str, xla: bool) -> Extractor:
+    from doggan.metrics.inception import load_inception
+
+    return load_inception(weights, precision=precision, xla=xla)
+
+
+def _random(weights: str | Path | None, precision: str, xla: bool) -> Extractor:
+    if weights is not None:
+        raise DogganError(f"The random extractor reads no weights; leave {weights} out, or choose extractor inception.")
+    return RandomExtractor()
+
+
+def _nasnet(weights: str | Path | None, precision: str, xla: bool) -> Extractor:
+    from doggan.metrics.nasnet import load_nasnet
+
+    return load_nasnet(weights)
+
+
+EXTRACTORS: dict[str, Callable[[str | Path | None, str, bool], Extractor]] = {
+    "inception": _inception,
+    "random": _random,
+    "nasnet": _nasnet,
+}

@@ -1,0 +1,113 @@
+"""`doggan evaluate` from the command line."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from doggan import cli
+from doggan.submission import write_submission
+
+
+@pytest.fixture
+def doggan(monkeypatch, capsys, tmp_path):
+    """Run the command in this process, with an empty cache: (exit status, stdout, stderr)."""
+    monkeypatch.setenv("DOGGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["doggan", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def submission(tmp_path):
+    path = tmp_path / "images.zip"
+    images = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
+    write_submission([images], path, 12)
+    return path
+
+
+def test_lines_evidence_and_cache(doggan, submission, dog_tree, tmp_path):
+    evidence = tmp_path / "evidence.png"
+    arguments = ("evaluate", submission, "--real", dog_tree, "--extractor", "random", "--quiet")
+    status, out, _ = doggan(*arguments, "--evidence", evidence)
+    assert status == 0
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["random-fid", "random-mifid", "random-kid", "random-precision"]
+    assert all("random-conv, protocol kaggle, 12 generated against 24 real images" in line for line in lines[:4])
+    assert lines[-1] == f"evidence: {evidence}"
+    assert evidence.exists()
+    assert len(list((tmp_path / "cache" / "features").iterdir())) == 2
+    assert doggan(*arguments)[1].splitlines()[:4] == lines[:4]
+
+
+def test_json_is_alone_on_stdout(doggan, submission, dog_tree, tmp_path):
+    status, out, _ = doggan(
+        *("evaluate", submission, "--real", dog_tree, "--extractor", "random", "--json"),
+        *("--metrics", "kid, fid", "--no-cache", "--evidence", tmp_path / "e.png"),
+    )
+    assert status == 0
+    record = json.loads(out)
+    assert list(record["scores"]) == ["random-kid", "random-kid_standard_error", "random-fid"]
+    assert (record["n_generated"], record["n_real"], record["protocol"]) == (12, 24, "kaggle")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_run_is_sampled(doggan, tiny_images, tiny_recipe, tmp_path):
+    data, run = tmp_path / "tiny.npz", tmp_path / "run"
+    tiny_images.save(data)
+    assert doggan("train", data, "-r", tiny_recipe, "-o", run, "--set", "train.epochs=1", "--quiet")[0] == 0
+    arguments = ("evaluate", run, "--real", data, "--extractor", "random", "--metrics", "kid", "--quiet", "--json")
+
+    def record(*more):
+        status, out, _ = doggan(*arguments, "--count", 20, *more)
+        assert status == 0
+        return json.loads(out)
+
+    first = record("--seed", 3, "--checkpoint", "newest")
+    assert first["n_generated"] == 20
+    assert first["protocol"].startswith("crops ")
+    assert record("--seed", 3, "--checkpoint", "newest") == first
+    assert record("--seed", 4)["scores"] != first["scores"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--extractor", "random", "--count", 100), "is not a run"),
+        (("--extractor", "random", "--weights", "x.npz"), "leave x.npz out"),
+        (("--extractor", "random", "--metrics", "fid,xyz"), "no metric 'xyz'"),
+        (("--extractor", "random", "--metrics", "is"), "needs the logits"),
+        (("--extractor", "vgg"), "'vgg' is not one of"),
+        (("--weights", "absent.npz"), "absent.npz does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence(doggan, submission, dog_tree, arguments, message):
+    status, out, err = doggan("evaluate", submission, "--real", dog_tree, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_without_weights_one_sentence_says_how_to_get_them(doggan, submission, dog_tree):
+    status, _, err = doggan("evaluate", submission, "--real", dog_tree)
+    assert status == 2
+    assert "doggan download inception" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_real_is_needed(doggan, submission):
+    status, _, err = doggan("evaluate", submission)
+    assert status == 2
+    assert "--real" in err
