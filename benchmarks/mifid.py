@@ -146,6 +146,10 @@ def main() -> None:
             f"peak {r['peak']:6,.0f} MB, {r['on_top']:6,.0f} MB on top of the inputs; "
             f"FID {r['fid']:.10f}, distance {r['distance']:.12f}, MiFID {mifid(r['fid'], r['distance']):.8f}"
         )
+    for key in ("fid", "distance"):
+        theirs, ours = middle["evaluator"][key], middle["doggan"][key]
+        if abs(theirs - ours) > 1e-8 * abs(theirs):
+            raise SystemExit(f"the contestants disagree on the {key}: {theirs!r} and {ours!r}")
     pairs = list(zip(rounds["evaluator"], rounds["doggan"], strict=True))
     for key, what in (("seconds", "time"), ("on_top", "memory on top of the inputs"), ("peak", "peak memory")):
         print(f"{what}: the evaluator needs {median(e[key] / d[key] for e, d in pairs):.2f}× doggan's")

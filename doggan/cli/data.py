@@ -73,7 +73,7 @@ def download(name: str, dest: Path | None, source: str, base_url: str | None, qu
         load_keras()
         from doggan.metrics.nasnet import fetch_nasnet
 
-        click.echo(fetch_nasnet(dest))
+        click.echo(fetch_nasnet(dest, progress=not quiet))
         return
     from doggan.data.download import download
 

@@ -4,8 +4,9 @@ It is not `keras.applications.InceptionV3`: that one has other weights, other po
 Built layer by layer in Keras, it runs on TensorFlow and on JAX.
 """
 
+import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
+from doggan.files import cache_folder
 from doggan.metrics.extractors import PRECISIONS
-from doggan.metrics.inception_files import ARCHIVE_FILE, GRAPH_FILE
+from doggan.metrics.inception_files import ARCHIVE_FILE, GRAPH_FILE, NPZ_FILE, REMEDY, TORCHSCRIPT_FILE
 from doggan.metrics.inception_network import DIMENSIONS, SIDE, Array, inception_network
-from doggan.metrics.inception_weights import WEIGHT_FILES, InceptionWeights, cache_folder, read_weights
+from doggan.metrics.inception_weights import WEIGHT_FILES, InceptionWeights, read_weights
 from doggan.metrics.memorization import PUBLIC_EPSILON
 from doggan.metrics.pace import Pace
 
@@ -35,7 +37,8 @@ class Inception:
         precision: "float32", or "bfloat16" for the convolutions, twice as fast on a CPU that multiplies in it
             (`benchmarks/inception.py`). On 500 crops of Stanford Dogs the features then differ by 1.8% in the norm
             (3.5% at most), the FID between the halves is 105.36 instead of 105.70, the memorization distance 0.2857
-            instead of 0.2854, and the same images lie at FID 0.07 from themselves. So its scores carry another name.
+            instead of 0.2854, and the same images lie at FID 0.07 from themselves. So the name that its
+            scores are printed with says so.
         xla: compile by XLA on TensorFlow too: for accelerators only, on a CPU it is several times slower. JAX
             has nothing else.
 
@@ -44,6 +47,7 @@ class Inception:
         classifier: `keras.Model` from the same to [`pool_3`, logits float32 [N, 1008]]; None where the weights hold
             the feature part only.
         name, identity, prefix, epsilon, dimensions: see `Extractor`.
+        published: whether these are the numbers of the graph of 2015-12-05, in float32: what the competition used.
     """
 
     prefix = ""
@@ -60,7 +64,10 @@ class Inception:
         self.xla = xla
         which = "inception-2015-12-05" if weights.published else f"inception with other weights ({weights.digest[:8]})"
         self.name = f"{which} pool_3" + ("" if precision == "float32" else f" {precision}")
-        self.identity = f"inception pool_3 {weights.digest} {precision}"
+        self.published = weights.published and precision == "float32"
+        # Rounding in float32 is too small to matter; in bfloat16 it is not, and every compiler does it elsewhere.
+        how = precision if precision == "float32" else f"{precision} {keras.backend.backend()} xla={xla}"
+        self.identity = f"inception pool_3 {weights.digest} {how}"
         self.network = inception_network(weights.convolutions, precision)
         self.classifier = _classifier(self.network, weights.logits) if weights.logits else None
         self._programs: dict[tuple[int, int], Callable[[NDArray[np.uint8]], Any]] = {}
@@ -90,7 +97,9 @@ class Inception:
         if pace is None:
             with Pace(len(images), "Inception features", progress=progress) as own:
                 return self.features(images, batch_size=batch_size, pace=own)
-        size = batch_size or _BATCH_SIZE
+        size = _BATCH_SIZE if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"a batch has at least one image, not {size}")
         program = self._program(images.shape[1], images.shape[2])
         features = np.empty((len(images), DIMENSIONS), np.float32)
         with full_float32():
@@ -118,7 +127,7 @@ class Inception:
         if self.classifier is None:
             raise DogganError(
                 f"{self.source} holds the feature part of Inception and no logits, so there is no Inception Score "
-                f"from it; give the graph of 2015-12-05 ({GRAPH_FILE} or {ARCHIVE_FILE})."
+                f"from it; give the graph of 2015-12-05 ({GRAPH_FILE} or {ARCHIVE_FILE}) by --weights."
             )
         kernel, _ = self.classifier.get_layer("softmax_logits").get_weights()
         return np.asarray(features, np.float32) @ kernel
@@ -161,8 +170,7 @@ def load_inception(path: str | Path | None = None, *, precision: str = "float32"
         if path is None:
             raise DogganError(
                 "The Inception weights are nowhere to be found "
-                f"(looked beneath {', '.join(map(str, default_folders()))}); "
-                "get them with `doggan download inception` or give the path of the file."
+                f"(looked beneath {', '.join(map(str, default_folders()))}); {REMEDY}, or give the file by --weights."
             )
     path = Path(path)
     return Inception(read_weights(path), path, precision=precision, xla=xla)
@@ -177,17 +185,28 @@ def default_folders() -> tuple[Path, ...]:
 def find_inception(*folders: str | Path) -> Path | None:
     """The first file beneath `folders`, in their order, that has one of the names the weights go by, or None.
 
-    Within a folder the order is that of `WEIGHT_FILES`: the graph and its archive, which need TensorFlow, come last.
+    Within a folder the order is that of `WEIGHT_FILES`; where TensorFlow is not installed, the files that need it to
+    be read come last.
     """
+    readable = set(WEIGHT_FILES) if importlib.util.find_spec("tensorflow") else {NPZ_FILE, TORCHSCRIPT_FILE}
+    names = sorted(WEIGHT_FILES, key=lambda name: name not in readable)
     for folder in folders:
-        found = dict(_walk(Path(folder)))
-        for name in WEIGHT_FILES:
+        found = files_named(Path(folder), WEIGHT_FILES)
+        for name in names:
             if name in found:
                 return found[name]
     return None
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+def files_named(folder: Path, names: Collection[str]) -> dict[str, Path]:
+    """For each of `names` the first file beneath `folder`, in the order of the folders, where there is one.
+
+    Links are followed, and folders that a download has not finished are left out.
+    """
+    return dict(_walk(folder, frozenset(names)))
+
+
+def _walk(folder: Path, names: frozenset[str]) -> Iterator[tuple[str, Path]]:
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -195,8 +214,9 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [name for name in folders if not name.endswith(".download")]  # not fetched whole yet
         folders.sort(reverse=True)  # the caller keeps the last of a name: the first in order
-        for name in set(WEIGHT_FILES).intersection(files):
+        for name in names.intersection(files):
             yield name, Path(parent) / name
 
 
@@ -231,7 +251,7 @@ def full_float32() -> Iterator[None]:
     """Within it, products and convolutions of float32 are computed in float32.
 
     On recent GPUs TensorFlow rounds their factors to TF32 (10 bits) unless told otherwise, and on GPUs and TPUs JAX
-    rounds them too; features would then differ by 1e-3 and more. On a CPU it changes nothing.
+    rounds them too. On a CPU it changes nothing.
     """
     if keras.backend.backend() == "jax":
         import jax

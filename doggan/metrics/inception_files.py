@@ -35,7 +35,17 @@ _EPSILON = float(np.float32(1e-3))  # of every batch norm in the published graph
 _LOGITS = (2048, 1008)
 
 # What the readers of NumPy and of the standard library raise on damaged files.
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Convolution(NamedTuple):

@@ -1,7 +1,6 @@
 """The weights of the 2015-12-05 Inception, batch norm folded into the convolutions, from any of its files."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from doggan.data.sources import INCEPTION_GRAPH_SHA256
 from doggan.errors import DogganError
+from doggan.files import cache_folder
 from doggan.metrics.inception_files import (
     ARCHIVE_FILE,
     GRAPH_FILE,
@@ -28,8 +28,8 @@ from doggan.metrics.inception_files import (
 )
 from doggan.metrics.inception_layers import LAYERS
 
-WEIGHT_FILES = (NPZ_FILE, TORCHSCRIPT_FILE, GRAPH_FILE, ARCHIVE_FILE)
-"""The names that the weights go by; the graph and its archive come last, because they need TensorFlow once."""
+WEIGHT_FILES = (GRAPH_FILE, ARCHIVE_FILE, NPZ_FILE, TORCHSCRIPT_FILE)
+"""The names that the weights go by, best first: only the graph has the logits. It and its archive need TensorFlow once."""
 
 PUBLISHED = "57db10190ce45b5a95a56a411afb6ba69091af4016fc93ee2fd60f408916d614"
 """`digest_of` the published numbers."""
@@ -97,11 +97,6 @@ def read_weights(path: str | Path) -> InceptionWeights:
         published=published_file or digest == PUBLISHED,
         digest=digest,
     )
-
-
-def cache_folder() -> Path:
-    """The folder of this package in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doggan"
 
 
 def _converted(path: Path, content: bytes, sha256: str) -> Stored:

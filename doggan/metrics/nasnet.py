@@ -6,6 +6,8 @@ the same pictures as the public score.
 """
 
 import hashlib
+import io
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
-from doggan.metrics.inception import default_folders, full_float32, resize_tf1
+from doggan.metrics.inception import default_folders, files_named, full_float32, resize_tf1
 from doggan.metrics.pace import Pace
 
 PRIVATE_EPSILON = 0.25
@@ -80,7 +82,9 @@ class NASNet:
         if pace is None:
             with Pace(len(images), "NASNet features", progress=progress) as own:
                 return self.features(images, batch_size=batch_size, pace=own)
-        size = batch_size or BATCH_SIZE
+        size = BATCH_SIZE if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"a batch has at least one image, not {size}")
         model = self._model(images.shape[1], images.shape[2])
         features = np.empty((len(images), self.dimensions), np.float32)
         with full_float32():
@@ -131,8 +135,8 @@ def find_nasnet() -> Path:
     """
     folders = (*default_folders(), Path.home() / ".keras" / "models")
     for folder in folders:
-        for file in sorted(folder.rglob(WEIGHTS_FILE)):
-            return file
+        if found := files_named(folder, (WEIGHTS_FILE,)):
+            return found[WEIGHTS_FILE]
     raise DogganError(
         f"The NASNet weights ({WEIGHTS_FILE}) are nowhere to be found "
         f"(looked beneath {', '.join(map(str, folders))}); "
@@ -140,7 +144,7 @@ def find_nasnet() -> Path:
     )
 
 
-def fetch_nasnet(dest: str | Path) -> Path:
+def fetch_nasnet(dest: str | Path, *, progress: bool = True) -> Path:
     """Download the weights that Keras publishes (343 MB) into the folder `dest` and return the file.
 
     A file that is there already and whole is kept.
@@ -152,7 +156,9 @@ def fetch_nasnet(dest: str | Path) -> Path:
     file = Path(dest) / WEIGHTS_FILE
     if file.is_file() and _md5(file) == WEIGHTS_MD5:
         return file
-    with atomic_path(file) as temporary:
+    # The function that fetches has no switch for its bar.
+    bar = nullcontext() if progress else redirect_stdout(io.StringIO())
+    with atomic_path(file) as temporary, bar:
         try:
             keras.utils.get_file(
                 temporary.name,

@@ -84,6 +84,11 @@ def test_features_do_not_depend_on_the_batch(random_network: Inception) -> None:
     assert random_network.features(images[:0]).shape == (0, DIMENSIONS)
 
 
+def test_a_batch_of_nothing_is_refused(random_network: Inception) -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        random_network.features(pictures(2, 40, 40, 3), batch_size=0)
+
+
 @pytest.mark.parametrize("images", [np.zeros((1, 64, 64, 3)), np.zeros((1, 64, 64, 1), np.uint8)])
 def test_features_refuse(random_network: Inception, images: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8"):
@@ -154,17 +159,11 @@ def test_full_float32_is_put_back() -> None:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def test_reference_features(shared_data: Path, published: Inception) -> None:
+def test_reference_features(shared_data: Path, real_crops: np.ndarray, published: Inception) -> None:
     """Against the TorchScript network, over the whole range of tiles; see the reference's own README."""
-    spec = importlib.util.spec_from_file_location("unpack", shared_data / "unpack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    unpack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(unpack)
-    images = unpack.crops("a")[0]
     with np.load(shared_data / "reference/features-500.npz") as file:
         chosen, expected = file["tile"][::21], file["features"][::21]
-    features = published.features(images[chosen], batch_size=24)
+    features = published.features(real_crops[chosen], batch_size=24)
     error = np.linalg.norm(features - expected, axis=1) / np.linalg.norm(expected, axis=1)
     assert error.max() < 1e-5  # 2e-6 measured
 
@@ -185,7 +184,7 @@ def test_one_reference_image_on_each_backend(shared_data: Path, published: Incep
 
 def test_find_inception(tmp_path: Path) -> None:
     assert find_inception(tmp_path, tmp_path / "missing") is None
-    assert WEIGHT_FILES[0] == "inception-2015-12-05_features.npz"
+    assert WEIGHT_FILES[0] == "classify_image_graph_def.pb"
     for i, name in enumerate(reversed(WEIGHT_FILES)):  # from the least wanted on
         path = tmp_path / f"input {i}/deeper" / name
         path.parent.mkdir(parents=True)
@@ -197,6 +196,25 @@ def test_find_inception(tmp_path: Path) -> None:
     assert find_inception(tmp_path / "input 1", tmp_path) == tmp_path / "input 1/deeper" / WEIGHT_FILES[-2]
 
 
+def test_what_a_download_has_not_finished_is_not_found(tmp_path: Path) -> None:
+    path = tmp_path / "inception.download" / "tree-1" / WEIGHT_FILES[0]
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert find_inception(tmp_path) is None
+    path.rename(tmp_path / path.name)
+    assert find_inception(tmp_path) == tmp_path / path.name
+
+
+def test_without_tensorflow_the_files_that_need_none_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in WEIGHT_FILES:
+        (tmp_path / name).touch()
+    assert find_inception(tmp_path) == tmp_path / "classify_image_graph_def.pb"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert find_inception(tmp_path) == tmp_path / "inception-2015-12-05_features.npz"
+
+
 def test_nothing_found_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "default_folders", lambda: (tmp_path,))
     with pytest.raises(DogganError, match="doggan download inception"):
@@ -204,5 +222,8 @@ def test_nothing_found_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_default_folders_follow_the_cache_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert module.default_folders()[0] == Path("/elsewhere/doggan")
+    monkeypatch.setenv("DOGGAN_CACHE", "/elsewhere")
+    assert module.default_folders()[0] == Path("/elsewhere")
+    monkeypatch.delenv("DOGGAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/third")
+    assert module.default_folders()[0] == Path("/third/doggan")

@@ -1,6 +1,6 @@
 """The network against the graph of 2015-12-05 run by TensorFlow itself: the same operations, other code."""
 
-import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +20,7 @@ def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float((np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)).max())
 
 
-def crops(shared_data: Path, count: int) -> np.ndarray:
-    """Evenly spread over a sheet."""
-    spec = importlib.util.spec_from_file_location("unpack", shared_data / "unpack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    unpack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(unpack)
-    images = unpack.crops("a")[0]
+def spread(images: np.ndarray, count: int) -> np.ndarray:
     return images[:: len(images) // count][:count]
 
 
@@ -35,7 +28,7 @@ def crops(shared_data: Path, count: int) -> np.ndarray:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("DOGGAN_CACHE", str(folder))
         yield folder
 
 
@@ -84,26 +77,46 @@ def published(shared_data: Path) -> tuple[GraphRunner, Inception]:
     return GraphRunner(graph_of(published_numbers(path), random_logits())), load_inception(path)
 
 
-def test_published_weights(shared_data: Path, published: tuple[GraphRunner, Inception]) -> None:
+def test_published_weights(real_crops: np.ndarray, published: tuple[GraphRunner, Inception]) -> None:
     graph, inception = published
-    images = crops(shared_data, 4)
+    images = spread(real_crops, 4)
     assert relative_error(inception.features(images), graph(images)[0]) < 1e-5
     assert inception.name == "inception-2015-12-05 pool_3"
 
 
+def test_the_published_graph_itself(cache: Path) -> None:
+    """Where the file is at hand: its own nodes run by TensorFlow against what is read from it, logits included."""
+    path = os.environ.get("DOGGAN_TEST_GRAPH")
+    if path is None:
+        pytest.skip("no published graph: set DOGGAN_TEST_GRAPH to the path of classify_image_graph_def.pb")
+    import tensorflow as tf
+
+    graph = GraphRunner(tf.compat.v1.GraphDef.FromString(Path(path).read_bytes()))
+    inception = load_inception(path)
+    assert inception.published
+    images = np.random.default_rng(5).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    features = graph.features(images)
+    assert relative_error(inception.features(images), features) < 1e-4
+    logits = np.concatenate(
+        [graph(image[None])[1] for image in images]
+    )  # behind pool_3 the graph may take one at a time
+    assert inception.classifier is not None
+    assert relative_error(np.asarray(inception.classifier.layers[-1](features)), logits) < 1e-4
+
+
 @pytest.mark.slow
-def test_xla_changes_rounding_only(shared_data: Path, published: tuple[GraphRunner, Inception]) -> None:
+def test_xla_changes_rounding_only(real_crops: np.ndarray, published: tuple[GraphRunner, Inception]) -> None:
     graph, inception = published
-    images = crops(shared_data, 3)
+    images = spread(real_crops, 3)
     compiled = load_inception(inception.source, xla=True).features(images, batch_size=2)  # the last batch is filled up
     assert relative_error(compiled, graph(images)[0]) < 1e-5
 
 
 @pytest.mark.slow
-def test_fid_of_500_images(shared_data: Path, published: tuple[GraphRunner, Inception]) -> None:
+def test_fid_of_500_images(real_crops: np.ndarray, published: tuple[GraphRunner, Inception]) -> None:
     """Two halves of 500 crops: the scores are those of the graph, and so are the features."""
     graph, inception = published
-    images = crops(shared_data, 500)
+    images = spread(real_crops, 500)
     ours, theirs = inception.features(images), graph.features(images)
     assert relative_error(ours, theirs) < 1e-5
     fids = [frechet_distance(*statistics(f[:250]), *statistics(f[250:])) for f in (ours, theirs)]

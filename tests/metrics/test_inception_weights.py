@@ -35,8 +35,8 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Numbers:
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "doggan"
+    monkeypatch.setenv("DOGGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_a_cache_that_cannot_be_written(
 ) -> None:
     blocked = tmp_path / "a file, not a folder"
     blocked.touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    monkeypatch.setenv("DOGGAN_CACHE", str(blocked))
     path = write_graph(tmp_path, graph(narrow))
     capfd.readouterr()  # what TensorFlow says when it is imported
     assert_same(read_weights(path), read_weights(path))

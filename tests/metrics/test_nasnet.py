@@ -36,7 +36,7 @@ def images() -> np.ndarray:
 def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without any caches."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for variable in ("XDG_CACHE_HOME", "KAGGLEHUB_CACHE"):
+    for variable in ("DOGGAN_CACHE", "XDG_CACHE_HOME", "KAGGLEHUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
