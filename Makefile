@@ -2,6 +2,8 @@ PYTHON ?= python3
 OLDEST_PYTHON ?= python3.11
 VENV := .venv
 OLDEST := .venv-oldest
+# Two processes, a file in one of them: much of a test is one core waiting for Python.
+PARALLEL := -n 2 --dist loadfile
 
 .PHONY: demo test test-slow test-oldest format clean
 
@@ -12,13 +14,13 @@ test: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest $(PARALLEL)
 
 test-slow: $(VENV)/installed
 	$(VENV)/bin/pytest -m slow
 
 test-oldest: $(OLDEST)/installed
-	$(OLDEST)/bin/pytest
+	$(OLDEST)/bin/pytest $(PARALLEL)
 
 format: $(VENV)/installed
 	$(VENV)/bin/ruff check --fix .

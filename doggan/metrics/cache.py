@@ -1,8 +1,9 @@
 """Features kept between runs of the program, in the user's cache folder.
 
 An entry holds the features of up to 1,000 pictures. Its name is a hash of everything they depend on: the pictures'
-content, what was done to it, and the extractor's identity. So an entry is never wrong, only absent, and a
-computation that was interrupted goes on after its last whole entry.
+content, what was done to it, and the extractor's identity. It is written only where the bytes that were decoded are
+those it is named after, and never where a file could not be had. So an entry is never wrong, only absent, and a
+computation that was interrupted goes on after its last whole entry. That a file is no picture is remembered.
 """
 
 import contextlib
@@ -103,14 +104,14 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
     The next 1,000 pictures are read while the extractor works on these.
 
     Args:
-        pictures: those that cannot be read are left out.
+        pictures: those that cannot be read are left out; files that may be there another time are then tried again.
         extractor: what computes.
         pace: counts `len(pictures)` images, or takes them off its total where they cost no time; may raise `TimeUp`.
         cache: where features are looked for and kept; None for neither.
     """
     parts = [slice(i, min(i + CHUNK, len(pictures))) for i in range(0, len(pictures), CHUNK)]
-    keys = ["" if cache is None else _key(pictures, part, extractor) for part in parts]
-    entries = [None if cache is None else cache.get(key) for key in keys]
+    keys = [None if cache is None else _key(pictures, pictures.digest(part), extractor) for part in parts]
+    entries = [None if cache is None or key is None else cache.get(key) for key in keys]
     missing = [i for i, entry in enumerate(entries) if entry is None]
     pace.skip(len(pictures) - sum(parts[i].stop - parts[i].start for i in missing))
     for i, part in zip(missing, _read_ahead(pictures, [parts[i] for i in missing]), strict=True):
@@ -118,8 +119,9 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
         pace.skip(parts[i].stop - parts[i].start - n)
         rows = extractor.features(part.images, pace=pace) if n else np.empty((0, extractor.dimensions), np.float32)
         entries[i] = entry = Features(rows, part.index - parts[i].start)
-        if cache is not None:
-            cache.put(keys[i], entry)
+        key = keys[i]
+        if cache is not None and key is not None and key == _key(pictures, part.digest, extractor):
+            cache.put(key, entry)
     found = [(part, entry) for part, entry in zip(parts, entries, strict=True) if entry is not None]
     if not found:
         return Features(np.empty((0, extractor.dimensions), np.float32), np.empty(0, np.int64))
@@ -129,8 +131,10 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
     )
 
 
-def _key(pictures: Pictures, part: slice, extractor: Extractor) -> str:
-    text = "\n".join((_VERSION, extractor.identity, pictures.preprocessing, pictures.digest(part)))
+def _key(pictures: Pictures, digest: str | None, extractor: Extractor) -> str | None:
+    if digest is None:
+        return None
+    text = "\n".join((_VERSION, extractor.identity, pictures.preprocessing, digest))
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

@@ -59,17 +59,23 @@ class Extractor(Protocol):
 
 
 class RandomExtractor:
-    """`random_features` as an `Extractor`: no weights to fetch, and no score to compare with Inception's."""
+    """`random_features` as an `Extractor`: no weights to fetch, and no score to compare with Inception's.
 
+    Attributes:
+        has_weights: whether they come from a file, which may be the wrong one.
+        name, identity, prefix, epsilon, dimensions: see `Extractor`.
+    """
+
+    has_weights = False
     name = "random-conv"
-    identity = "random-conv 20151205 float32"  # the seed of its weights
     prefix = "random-"
     epsilon = 0.1
 
     def __init__(self) -> None:
-        from doggan.metrics.random_features import DIMENSIONS
+        from doggan.metrics.random_features import DIMENSIONS, features_digest
 
         self.dimensions = DIMENSIONS
+        self.identity = f"{self.name} {features_digest()} float32"
 
     def features(
         self,

@@ -29,7 +29,7 @@ from doggan.metrics.inception_files import (
 from doggan.metrics.inception_layers import LAYERS
 
 WEIGHT_FILES = (GRAPH_FILE, ARCHIVE_FILE, NPZ_FILE, TORCHSCRIPT_FILE)
-"""The names that the weights go by, best first: only the graph has the logits. It and its archive need TensorFlow once."""
+"""The names that the weights go by, best first: only the graph, which TensorFlow has to read once, has the logits."""
 
 PUBLISHED = "57db10190ce45b5a95a56a411afb6ba69091af4016fc93ee2fd60f408916d614"
 """`digest_of` the published numbers."""

@@ -3,10 +3,9 @@
 import hashlib
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,14 +20,23 @@ from doggan.errors import DogganError
 _THREADS = 4
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # offset of IHDR's bit depth (PNG specification, section 11.2.1)
+# What Pillow raises for what is no picture, or a damaged one. Of bytes that are in memory OSError says that, too.
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures uint8 [n, H, W, 3], RGB, and the index int64 [n] of each in its set; unreadable ones are missing."""
+    """Some pictures of a set, as they were read; unreadable ones are missing.
+
+    Attributes:
+        images: uint8 [n, H, W, 3], RGB.
+        index: int64 [n], of each in its set.
+        digest: as `Pictures.digest`, of the very content that `images` were made from.
+    """
 
     images: NDArray[np.uint8]
     index: NDArray[np.int64]
+    digest: str | None
 
 
 class Pictures(Protocol):
@@ -45,8 +53,8 @@ class Pictures(Protocol):
         """What picture `i` is called in figures."""
         ...
 
-    def digest(self, part: slice) -> str:
-        """sha256 of the content behind `part`."""
+    def digest(self, part: slice) -> str | None:
+        """sha256 of the content behind `part`; None where a file does not give its content, which it may do later."""
         ...
 
     def read(self, part: slice) -> Part:
@@ -80,14 +88,14 @@ class Pixels:
         return hash_images(self.images[part])
 
     def read(self, part: slice) -> Part:
-        return Part(self.images[part], np.arange(len(self), dtype=np.int64)[part])
+        return Part(self.images[part], np.arange(len(self), dtype=np.int64)[part], self.digest(part))
 
 
 class Squashed:
     """Whole photographs, squashed to squares when read.
 
     Args:
-        paths: the files; those that Pillow cannot read are left out.
+        paths: the files; those that cannot be read are left out.
         side: in pixels.
     """
 
@@ -102,18 +110,29 @@ class Squashed:
     def name(self, i: int) -> str:
         return self.paths[i].stem
 
-    def digest(self, part: slice) -> str:
+    def digest(self, part: slice) -> str | None:
         with ThreadPoolExecutor(_THREADS) as pool:
-            return hashlib.sha256(b"".join(pool.map(_file_digest, self.paths[part]))).hexdigest()
+            return _joint(pool.map(lambda path: _digest(_content(path)), self.paths[part]))
 
     def read(self, part: slice) -> Part:
+        """The pictures of `part` that can be read.
+
+        Raises:
+            DogganError: one has 16 bits a channel; see `read_picture`.
+        """
         with ThreadPoolExecutor(_THREADS) as pool:
-            pictures = list(pool.map(partial(squashed, side=self.side), self.paths[part]))
-        readable = [(i, picture) for i, picture in enumerate(pictures, part.start) if picture is not None]
+            read = list(pool.map(self._read, self.paths[part]))
+        readable = [(i, picture) for i, (picture, _) in enumerate(read, part.start) if picture is not None]
         images = np.empty((len(readable), self.side, self.side, 3), np.uint8)
         for image, (_, picture) in zip(images, readable, strict=True):
             image[:] = picture
-        return Part(images, np.array([i for i, _ in readable], np.int64))
+        return Part(images, np.array([i for i, _ in readable], np.int64), _joint(digest for _, digest in read))
+
+    def _read(self, path: Path) -> tuple[NDArray[np.uint8] | None, bytes | None]:
+        """The picture, and the digest of the bytes that it was made from."""
+        data = _content(path)
+        image = _decoded(data, path)
+        return None if image is None else squash(image, self.side), _digest(data)
 
 
 def squash(image: Image.Image, side: int) -> NDArray[np.uint8]:
@@ -121,10 +140,13 @@ def squash(image: Image.Image, side: int) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS))
 
 
-def squashed(path: Path, side: int) -> NDArray[np.uint8] | None:
-    """One photograph as `squash` makes it, or None when it cannot be read."""
-    image = _opened(path)
-    return None if image is None else squash(image, side)
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) in pixels by the file's header, or None when it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except _UNREADABLE:
+        return None
 
 
 def read_picture(path: Path) -> NDArray[np.uint8] | None:
@@ -135,28 +157,41 @@ def read_picture(path: Path) -> NDArray[np.uint8] | None:
     Raises:
         DogganError: it is a PNG of 16 bits a channel, which nobody asks for and which converters treat differently.
     """
-    image = _opened(path)
-    if image is None:
-        return None
-    with path.open("rb") as file:
-        header = file.read(_PNG_DEPTH + 1)
-    if header.startswith(_PNG_SIGNATURE) and header[_PNG_DEPTH] == 16:
-        raise DogganError(f"{path} has 16 bits a channel; save the pictures with 8.")
-    return np.asarray(image.convert("RGB"))
+    image = _decoded(_content(path), path)
+    return None if image is None else np.asarray(image.convert("RGB"))
 
 
-def _opened(path: Path) -> Image.Image | None:
-    """The decoded picture, or None."""
+def _content(path: Path) -> bytes | None:
+    """The file's bytes; None where it is missing or the disk fails."""
     try:
-        image = Image.open(io.BytesIO(path.read_bytes()))
-        image.load()
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return path.read_bytes()
+    except OSError:
         return None
+
+
+def _decoded(data: bytes | None, path: Path) -> Image.Image | None:
+    """The picture in the bytes of `path`, or None."""
+    if data is None:
+        return None
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except _UNREADABLE:
+        return None
+    if data.startswith(_PNG_SIGNATURE) and data[_PNG_DEPTH] == 16:
+        raise DogganError(f"{path} has 16 bits a channel; save the pictures with 8.")
     return image
 
 
-def _file_digest(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:  # nor can it be decoded then
-        return bytes(32)
+def _digest(data: bytes | None) -> bytes | None:
+    return None if data is None else hashlib.sha256(data).digest()
+
+
+def _joint(digests: Iterable[bytes | None]) -> str | None:
+    """One digest of many, or None where one is missing."""
+    joint = hashlib.sha256()
+    for digest in digests:
+        if digest is None:
+            return None
+        joint.update(digest)
+    return joint.hexdigest()

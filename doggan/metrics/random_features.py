@@ -4,6 +4,7 @@ Random convolutions see colour, contrast, edges and their arrangement, but know 
 these features ranks coarse differences only. It is never called FID or KID alone.
 """
 
+import hashlib
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,13 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from doggan.metrics.inception import full_float32
+
 _SEED = 20151205
-_KERNELS = ((5, 3, 32), (3, 32, 64), (3, 64, 96), (3, 96, 128))  # side, channels in and out; stride 2 each
+_KERNELS = ((5, 3, 32), (3, 32, 64), (3, 64, 96), (3, 96, 128))  # side, channels in and out
+_STRIDE = 2
 _GAIN = 6.0  # brings the mean square of the features of photographs to about one
+_OFFSET = 1e-8  # keeps rounding from a root of a negative number
 BATCH_SIZE = 128
 
 MIN_SIDE, MAX_SIDE = 32, 128  # pixels
@@ -45,12 +50,21 @@ def random_features(images: NDArray[np.uint8], batch_size: int = BATCH_SIZE) -> 
         raise ValueError(f"the sides of the images must be {MIN_SIDE} to {MAX_SIDE}, not {images.shape[1:3]}")
     model = _model(*images.shape[1:])
     features = np.empty((len(images), DIMENSIONS), np.float32)
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        # Filled up, so that one compiled program serves every number of images.
-        filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)])
-        features[start : start + batch_size] = model.predict_on_batch(filled)[: len(batch)]
+    with full_float32():
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            # Filled up, so that one compiled program serves every number of images.
+            filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)])
+            features[start : start + batch_size] = model.predict_on_batch(filled)[: len(batch)]
     return features
+
+
+def features_digest() -> str:
+    """sha256 of the weights and constants that `random_features` are made with, for caches."""
+    digest = hashlib.sha256(repr((_STRIDE, _GAIN, _OFFSET, DIMENSIONS)).encode())
+    for kernel in _weights():
+        digest.update(repr(kernel.shape).encode() + kernel.tobytes())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=8)
@@ -64,7 +78,7 @@ def _model(height: int, width: int, channels: int) -> Any:
         layer = layers.Conv2D(
             kernel.shape[3],
             kernel.shape[:2],
-            strides=2,
+            strides=_STRIDE,
             padding="same",
             use_bias=False,
             activation="relu",
@@ -102,8 +116,8 @@ def _weights() -> list[NDArray[np.float32]]:
 
 
 def _deviation(x: Any) -> Any:
-    """Standard deviation over the positions; the offset keeps rounding from a root of a negative number."""
-    return ops.sqrt(ops.var(x, axis=(1, 2)) + 1e-8)
+    """Standard deviation over the positions."""
+    return ops.sqrt(ops.var(x, axis=(1, 2)) + _OFFSET)
 
 
 def _quadrants(x: Any) -> list[Any]:
