@@ -26,18 +26,18 @@ from doggan.data.layout import find_layout
 from doggan.data.prepare import prepare
 from doggan.errors import DogganError
 from doggan.evaluation import Evaluation, Generated, score
-from doggan.metrics.extractors import Extractor
-from doggan.metrics.inception import find_inception, load_inception
+from doggan.metrics.inception import Inception, find_inception, load_inception
 from doggan.metrics.pace import TimeUp
 from doggan.metrics.protocols import kaggle_set
+from doggan.metrics.scores import check_metrics
 from doggan.recipes import load_recipe
-from doggan.runs import Run, build_generator, load_generator, start_run, train
+from doggan.runs import Run, build_generator, load_generator, scores_wanted, start_run, train
 from doggan.sampling import generate, sampling_rate
 from doggan.submission import check_submission, read_submission, write_submission
 
 MOST_SHEETS = 200  # sample sheets; with the rest, far below the 500 files that Kaggle keeps
 SCORING_SHARE = 0.25  # of the budget: scoring that would take more is left out
-CLOSING = 20.0  # seconds for what training does after its last step: score, sheet, figures, checkpoints, GIF
+CLOSING = 20.0  # seconds for what training does after its last score: sheet, figures, checkpoints, GIF
 ENDING = 90.0  # seconds for the matrix work that follows the last network pass, on two slow cores
 PICTURES_PER_SECOND = 1000  # encoded, written and checked, beside the forward pass; two slow cores do more
 MARGIN = 1.2  # on every estimate of time
@@ -71,11 +71,13 @@ def kaggle_submit(
 ) -> Evaluation | None:
     """Prepare → train → submit → score within `hours` of wall clock from now.
 
-    Training stops cleanly when what is left is needed for sampling and scoring. The zip is always written whole, even
-    if the budget ends while sampling; scoring is left out, and says so, where it would not end in time.
+    Training and its own scores end when what is left is needed for sampling and scoring the zip. The zip is always
+    written whole, even if the budget ends while sampling; scoring is left out, and says so, where it would not end in
+    time.
 
     Args:
-        source: holds the photographs and annotations, and the Inception weights for a score; only read.
+        source: holds the photographs and annotations, and the Inception weights for the score, which the recipe may use
+            while training too; only read.
         output: gets images.zip, the prepared crops and the run folder.
         hours: wall-clock budget.
         recipe, overrides: what to train; see `doggan.recipes.load_recipe`.
@@ -87,23 +89,25 @@ def kaggle_submit(
         The score, or None where there was no network or no time for it.
 
     Raises:
+        DogganError: the input lacks what the recipe needs; nothing was trained then.
         Interrupted: Ctrl-C or SIGTERM ended training; the zip is written, and not scored.
     """
     deadline = time.monotonic() + 3600 * hours
     output.mkdir(parents=True, exist_ok=True)
     config = _with_few_sheets(recipe, overrides)
     zip_path = output / "images.zip"
+    inception = _find_network(source, config, say)
     with _unpacked(source, say) as folder:
         data_path = output / "dogs64.npz"
         if not data_path.exists():
             say(str(prepare(folder, data_path, progress=progress)))
         data = ImageSet.load(data_path)
         photographs = list(find_layout(folder).photographs.values())
-        inception = _find_network(source, say)
 
-        run = _open_run(output / "run", config, data, data_path)
+        weights = inception.source if inception is not None and _trains_with_inception(config) else None
+        run = _open_run(output / "run", config, data, data_path, weights)
         reserve = _reserve(run, inception, count, len(photographs), deadline, say)
-        outcome = train(run, data, deadline=deadline - reserve.seconds, progress=progress)
+        outcome = train(run, data, weights=weights, deadline=deadline - reserve.seconds, progress=progress)
         say(str(outcome))
         _write_zip(run, zip_path, count, progress, say)
         outcome.raise_if_interrupted()
@@ -121,10 +125,14 @@ def _with_few_sheets(recipe: str, overrides: tuple[str, ...]) -> Config:
     return load_recipe(recipe, (*overrides, f"train.sample_every={sample_every}"))
 
 
-def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path) -> Run:
+def _trains_with_inception(config: Config) -> bool:
+    return config.train.extractor == "inception" and scores_wanted(config)
+
+
+def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path, weights: Path | None) -> Run:
     """The run of an earlier call with the same output, or a new one."""
     if not (folder / "config.json").exists():
-        return start_run(folder, config, data, data_path)
+        return start_run(folder, config, data, data_path, weights=weights)
     run = Run.open(folder)
     run.check_settings(config)
     return run
@@ -143,18 +151,21 @@ def _score(
     zip_path: Path,
     count: int,
     photographs: list[Path],
-    inception: Extractor,
+    inception: Inception,
     deadline: float,
     progress: bool,
     say: Callable[[str], None],
 ) -> Evaluation | None:
-    generated = Generated(read_submission(zip_path, count))
     try:
+        generated = Generated(read_submission(zip_path, count))
         result = score(
             generated, kaggle_set(photographs), inception, metrics=METRICS, progress=progress, deadline=deadline
         )
     except TimeUp as error:
         say(f"not scored, the time is up: {error}")
+        return None
+    except DogganError as error:  # one picture only, or photographs that cannot be read: the zip is there all the same
+        say(f"not scored: {error}")
         return None
     say(str(result))
     return result
@@ -176,25 +187,38 @@ def _unpacked(source: Path, say: Callable[[str], None]) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _find_network(source: Path, say: Callable[[str], None]) -> Extractor | None:
+def _find_network(source: Path, config: Config, say: Callable[[str], None]) -> Inception | None:
+    """What scores the zip, or None. A score is not worth losing the submission for, unless training needs it too."""
+    needed = _trains_with_inception(config)
     path = find_inception(source)
     if path is None:
-        say(f"not scored: no Inception weights under {source}; add the data set with classify_image_graph_def.pb")
+        missing = f"no Inception weights under {source}; add the data set with classify_image_graph_def.pb"
+        if needed:
+            raise DogganError(f"There are {missing}, or leave train.extractor=inception out.")
+        say(f"not scored: {missing}")
         return None
     try:
-        return load_inception(path)
-    except DogganError as error:  # a score is not worth losing the submission for
+        network = load_inception(path)
+    except DogganError as error:
+        if needed:
+            raise
         say(f"not scored: {error}")
         return None
+    if needed:
+        check_metrics(config.train.metrics, network)
+    return network
 
 
 def _reserve(
-    run: Run, inception: Extractor | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
+    run: Run, inception: Inception | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
 ) -> Reserve:
-    """How long sampling and scoring will take, by trying each on a few pictures."""
+    """How long sampling and scoring the zip will take, by trying each on a few pictures.
+
+    The scores of training are not among it: `train` ends them by the deadline that it is given.
+    """
     generator = build_generator(run.config, run.image_shape[-1])
     rate = sampling_rate(generator)
-    pictures = count + run.config.train.score_samples + run.config.train.samples
+    pictures = count + run.config.train.samples
     sampling = MARGIN * (pictures / rate + count / PICTURES_PER_SECOND + CLOSING)
     if inception is None:
         return Reserve(sampling, 0.0)

@@ -12,7 +12,9 @@ from doggan.data.imageset import ImageSet
 from doggan.data.prepare import prepare
 from doggan.data.synthetic import draw_tree
 from doggan.errors import DogganError
-from doggan.metrics.proxy import RandomKID, mean_pairwise_distance
+from doggan.metrics.callback import Scorer
+from doggan.metrics.diversity import mean_pairwise_distance
+from doggan.metrics.extractors import RandomExtractor
 from doggan.recipes import load_recipe
 from doggan.sampling import generate
 from doggan.submission import check_submission, write_submission
@@ -166,8 +168,9 @@ def side_by_side(real: NDArray[np.uint8], samples: NDArray[np.uint8], n: int = 3
 
 def measure(before: NDArray[np.uint8], after: NDArray[np.uint8], real: NDArray[np.uint8]) -> Learned:
     """Compare pictures of the untrained and the trained generator with real ones, all uint8 [N, H, W, C]."""
-    kid = RandomKID(real)
-    return Learned(kid(after), kid(before), mean_pairwise_distance(after) / mean_pairwise_distance(real))
+    scorer = Scorer(RandomExtractor(), real, ("kid",))
+    kid, kid_untrained = (scorer(images)["random-kid"] for images in (after, before))
+    return Learned(kid, kid_untrained, mean_pairwise_distance(after) / mean_pairwise_distance(real))
 
 
 def _sample(generator, n: int, seed: int) -> NDArray[np.uint8]:  # type: ignore[no-untyped-def]

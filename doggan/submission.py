@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import cv2
@@ -26,6 +27,8 @@ SIZE = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _LARGEST_PNG = 2**20  # bytes; the raw pixels of 64×64 RGB are 12,288
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_PLAIN = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time a zip can name: equal pictures then give equal bytes
 
 T = TypeVar("T")
@@ -117,7 +120,7 @@ def check_submission(path: str | Path, count: int = COUNT, size: int = SIZE) -> 
     with _opened(path) as archive:
         _require_names(path, archive, count)
         digests.extend([b""] * count)
-        _for_each_image(path, archive, count, size, keep)
+        _for_each_image(path, archive, _numbered(count), size, keep)
     _require_different(path, digests)
     return SubmissionCheck(Path(path), count, size, Path(path).stat().st_size)
 
@@ -142,8 +145,46 @@ def read_submission(path: str | Path, count: int | None = None, size: int = SIZE
         n = len(archive.infolist()) if count is None else count
         _require_names(path, archive, n)
         images = np.empty((n, size, size, 3), np.uint8)
-        _for_each_image(path, archive, n, size, images.__setitem__)
+        _for_each_image(path, archive, _numbered(n), size, images.__setitem__)
     return images
+
+
+def read_pictures(path: str | Path, size: int = SIZE) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The pictures of a zip of PNG files at any names, as the competition took it, for scoring.
+
+    Each must be as sound as in `check_submission`. They may lie in folders. Those whose names are numbers come first,
+    in the order of the numbers, then the others in that of their names; for a submission of our own it is the order
+    of `read_submission`. Hidden files (as macOS adds them) are passed over.
+
+    Args:
+        path: the zip.
+        size: the side of the pictures in pixels.
+
+    Returns:
+        uint8 [N, size, size, 3], RGB, and their names without folder and suffix.
+
+    Raises:
+        DogganError: the zip cannot be read, has no pictures or one name twice, or holds something that is not such a
+            PNG; one sentence that says what is wrong and with which member.
+    """
+    with _opened(path) as archive:
+        members = [member.filename for member in archive.infolist() if not member.is_dir()]
+        names = sorted((name for name in members if not PurePosixPath(name).name.startswith(".")), key=_order)
+        if not names:
+            raise DogganError(f"{path} is a zip without any files.")
+        _require_once(path, names)
+        images = np.empty((len(names), size, size, 3), np.uint8)
+        _for_each_image(path, archive, names, size, images.__setitem__)
+    return images, tuple(PurePosixPath(name).stem for name in names)
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    number = _NUMBER.fullmatch(PurePosixPath(name).stem)
+    return number is None, int(number[0]) if number else 0, name
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"{i}.png" for i in range(count)]
 
 
 def _require_pictures(batch: NDArray[np.uint8], size: int) -> None:
@@ -204,9 +245,7 @@ def _require_names(path: str | Path, archive: zipfile.ZipFile, count: int) -> No
             raise DogganError(
                 f"{path} holds {_shown(name)}: the images must lie at the top of the zip, not in a folder."
             )
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise DogganError(f"{path} holds {_shown(name)} {times} times.")
+    _require_once(path, names)
     if count > len(names) + COUNT:  # far from a submission: no need to name what is missing
         raise DogganError(f"{path} holds {len(names):,} files and should hold {count:,}.")
     expected = {f"{i}.png" for i in range(count)}
@@ -224,24 +263,31 @@ def _require_names(path: str | Path, archive: zipfile.ZipFile, count: int) -> No
         )
 
 
+def _require_once(path: str | Path, names: list[str]) -> None:
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise DogganError(f"{path} holds {_shown(name)} {times} times.")
+
+
 def _for_each_image(
     path: str | Path,
     archive: zipfile.ZipFile,
-    count: int,
+    names: list[str],
     size: int,
     keep: Callable[[int, NDArray[np.uint8]], None],
 ) -> None:
-    """Decode every picture on all cores and hand it with its number to `keep`; the first bad one raises."""
+    """Decode every picture on all cores and hand it with its place in `names` to `keep`; the first bad one raises."""
 
     def work(numbers: range) -> None:
         for i in numbers:
             try:
-                keep(i, _decode(_read_member(archive, f"{i}.png"), size))
+                keep(i, _decode(_read_member(archive, names[i]), size))
             except _BadImageError as error:
-                raise DogganError(f"{path}: {i}.png {error}.") from None
+                shown = names[i] if _PLAIN.fullmatch(names[i]) else _shown(names[i])
+                raise DogganError(f"{path}: {shown} {error}.") from None
 
     with ThreadPoolExecutor() as pool:
-        parts = [range(i, min(i + 250, count)) for i in range(0, count, 250)]
+        parts = [range(i, min(i + 250, len(names))) for i in range(0, len(names), 250)]
         jobs = [pool.submit(work, part) for part in parts]
         try:
             for job in jobs:

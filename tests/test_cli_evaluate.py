@@ -1,6 +1,7 @@
 """`doggan evaluate` from the command line."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -38,7 +39,7 @@ def submission(tmp_path):
     return path
 
 
-def test_lines_evidence_and_cache(doggan, submission, dog_tree, tmp_path):
+def test_lines_evidence_and_cache(doggan, submission, dog_tree, tmp_path, monkeypatch):
     evidence = tmp_path / "evidence.png"
     arguments = ("evaluate", submission, "--real", dog_tree, "--extractor", "random", "--quiet")
     status, out, _ = doggan(*arguments, "--evidence", evidence)
@@ -48,12 +49,20 @@ def test_lines_evidence_and_cache(doggan, submission, dog_tree, tmp_path):
     assert all("random-conv, protocol kaggle, 12 generated against 24 real images" in line for line in lines[:4])
     assert lines[-1] == f"evidence: {evidence}"
     assert evidence.exists()
+    assert "to 24 training images, ε 0.1)" in lines[1]
     assert len(list((tmp_path / "cache" / "features").iterdir())) == 2
+
+    def computed(*arguments, **options):
+        raise AssertionError("features that are in the cache are computed")
+
+    monkeypatch.setattr("doggan.metrics.extractors.RandomExtractor.features", computed)
     assert doggan(*arguments)[1].splitlines()[:4] == lines[:4]
+    with pytest.raises(AssertionError, match="in the cache"):
+        doggan(*arguments, "--no-cache")
 
 
 def test_json_is_alone_on_stdout(doggan, submission, dog_tree, tmp_path):
-    status, out, _ = doggan(
+    status, out, err = doggan(
         *("evaluate", submission, "--real", dog_tree, "--extractor", "random", "--json"),
         *("--metrics", "kid, fid", "--no-cache", "--evidence", tmp_path / "e.png"),
     )
@@ -61,13 +70,27 @@ def test_json_is_alone_on_stdout(doggan, submission, dog_tree, tmp_path):
     record = json.loads(out)
     assert list(record["scores"]) == ["random-kid", "random-kid_standard_error", "random-fid"]
     assert (record["n_generated"], record["n_real"], record["protocol"]) == (12, 24, "kaggle")
+    assert (record["tiny"], record["sampled"]) == (1e-15, None)
     assert not (tmp_path / "cache").exists()
+    for word in ("features", "finding the nearest images", "computing kid", "computing fid"):
+        assert word in err
+
+
+def test_quiet_is_quiet(doggan, submission, dog_tree, tmp_path):
+    *_, err = doggan(
+        *("evaluate", submission, "--real", dog_tree, "--extractor", "random", "--quiet"),
+        *("--metrics", "kid", "--evidence", tmp_path / "e.png"),
+    )
+    assert err == ""
 
 
 def test_a_run_is_sampled(doggan, tiny_images, tiny_recipe, tmp_path):
     data, run = tmp_path / "tiny.npz", tmp_path / "run"
     tiny_images.save(data)
-    assert doggan("train", data, "-r", tiny_recipe, "-o", run, "--set", "train.epochs=1", "--quiet")[0] == 0
+    settings = ("--set", "train.epochs=2", "--set", "train.checkpoint_every=1")
+    assert doggan("train", data, "-r", tiny_recipe, "-o", run, *settings, "--quiet")[0] == 0
+    checkpoints = run / "checkpoints"
+    shutil.copy(checkpoints / "step-00000004.npz", checkpoints / "best.npz")  # so that it is not the newest
     arguments = ("evaluate", run, "--real", data, "--extractor", "random", "--metrics", "kid", "--quiet", "--json")
 
     def record(*more):
@@ -78,14 +101,22 @@ def test_a_run_is_sampled(doggan, tiny_images, tiny_recipe, tmp_path):
     first = record("--seed", 3, "--checkpoint", "newest")
     assert first["n_generated"] == 20
     assert first["protocol"].startswith("crops ")
+    assert first["sampled"] == {"checkpoint": "newest", "step": 8, "seed": 3}
     assert record("--seed", 3, "--checkpoint", "newest") == first
-    assert record("--seed", 4)["scores"] != first["scores"]
+    assert record("--seed", 4, "--checkpoint", "newest")["scores"] != first["scores"]
+    best = record("--seed", 3)
+    assert best["sampled"] == {"checkpoint": "best", "step": 4, "seed": 3}
+    assert best["scores"] == record("--seed", 3, "--checkpoint", 4)["scores"] != first["scores"]
+    _, lines, _ = doggan(*arguments[:-1], "--count", 20)
+    assert "generated pictures: sampled from step 4 (checkpoint best) with seed 0" in lines.splitlines()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--extractor", "random", "--count", 100), "is not a run"),
+        (("--extractor", "random", "--split", "train"), "is a folder and has no split 'train'"),
+        (("--extractor", "random", "--evidence", "/dev/null/x.png"), "/dev/null/x.png cannot be written"),
         (("--extractor", "random", "--weights", "x.npz"), "leave x.npz out"),
         (("--extractor", "random", "--metrics", "fid,xyz"), "no metric 'xyz'"),
         (("--extractor", "random", "--metrics", "is"), "needs the logits"),
@@ -105,6 +136,21 @@ def test_without_weights_one_sentence_says_how_to_get_them(doggan, submission, d
     assert status == 2
     assert "doggan download inception" in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_options_are_those_of_the_package():
+    """The command names them itself, because what knows them imports NumPy, SciPy or OpenCV."""
+    from doggan.metrics.extractors import EXTRACTORS
+    from doggan.metrics.protocols import SPLITS
+    from doggan.metrics.scores import DEFAULT_METRICS, METRICS
+    from doggan.submission import COUNT
+
+    options = {option.name: option for option in cli.cli.commands["evaluate"].params}
+    assert tuple(options["extractor"].type.choices) == tuple(EXTRACTORS)
+    assert tuple(options["split"].type.choices) == SPLITS
+    assert options["metrics"].default == ",".join(DEFAULT_METRICS)
+    assert options["metrics"].help == f"Some of {', '.join(METRICS)}."
+    assert options["count"].default == COUNT
 
 
 def test_real_is_needed(doggan, submission):

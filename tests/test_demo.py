@@ -6,7 +6,7 @@ import pytest
 
 from doggan.demo import demo
 from doggan.errors import Interrupted
-from doggan.runs.recorder import Stop
+from doggan.runs.stop import Stop
 from doggan.submission import check_submission
 
 

@@ -202,7 +202,7 @@ def test_the_script_runs_as_a_kernel_would_run_it(kaggle_input, tiny64_recipe, t
 
 def test_ctrl_c_still_writes_the_zip_and_is_passed_on(script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch):
     from doggan.errors import Interrupted
-    from doggan.runs.recorder import Stop
+    from doggan.runs.stop import Stop
 
     monkeypatch.setattr(Stop, "on_train_begin", lambda self, logs=None: self.ask("SIGINT"))
     with pytest.raises(Interrupted, match="SIGINT"):

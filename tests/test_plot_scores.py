@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from doggan import plots
@@ -75,3 +76,12 @@ def test_the_same_rows_give_the_same_file_and_nothing_scored_gives_empty_axes(tm
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     plots.all_scores(tmp_path / "empty.png", [], [["fid"]], 5)
     assert (tmp_path / "empty.png").exists()
+
+
+def test_the_subtitle_says_what_the_scores_are(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text, **style: said.append(text))
+    plots.all_scores(tmp_path / "plain.png", moments(fid=[4.0]), [["fid"]], 5)
+    assert said == []
+    plots.all_scores(tmp_path / "named.png", moments(fid=[4.0]), [["fid"]], 5, subtitle="1,000 samples")
+    assert said == ["1,000 samples"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from doggan.errors import DogganError
-from doggan.submission import check_submission, read_submission, write_submission
+from doggan.submission import check_submission, read_pictures, read_submission, write_submission
 
 N = 20
 
@@ -251,6 +251,52 @@ def test_name_twice(tmp_path, images):
         for i in (0, 1, 1):
             archive.writestr(f"{i}.png", png(images[i]))
     assert "holds '1.png' 2 times" in refused(path, 2)
+
+
+def test_pictures_at_any_names(tmp_path, images):
+    """Numbers in their order, then the others; folders and hidden files do not count."""
+    path = tmp_path / "images.zip"
+    order = ["b/10.png", "a.png", "2.png", "x/9.PNG", "007.png", "Z.png", "ä.png", "9" * 5000 + ".png"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.mkdir("x")
+        archive.writestr("__MACOSX/._2.png", b"of macOS")
+        for i, name in enumerate(order):
+            archive.writestr(name, png(images[i]))
+    pictures, names = read_pictures(path)
+    assert names == ("2", "007", "9", "10", "9" * 5000, "Z", "a", "ä")
+    np.testing.assert_array_equal(pictures, images[[2, 4, 3, 0, 7, 5, 1, 6]])
+
+
+def test_pictures_of_a_submission_are_read_alike(write_zip):
+    path = write_zip()
+    pictures, names = read_pictures(path)
+    np.testing.assert_array_equal(pictures, read_submission(path))
+    assert names == tuple(str(i) for i in range(N))
+
+
+def refused_pictures(path):
+    with pytest.raises(DogganError) as error:
+        read_pictures(path)
+    return str(error.value)
+
+
+def test_pictures_at_any_names_are_checked_as_strictly(write_zip, images, tmp_path):
+    for make, says in BAD_MEMBERS.values():
+        path = write_zip({"13.png": None, "dog 13\x1b.png": make(images[13])}, compression=zipfile.ZIP_DEFLATED)
+        assert f"images.zip: 'dog 13\\x1b.png' {says}" in refused_pictures(path)
+    assert ": notes.txt is not a PNG file." in refused_pictures(write_zip({"notes.txt": b"x"}))
+    assert "does not exist" in refused_pictures(tmp_path / "absent.zip")
+    with zipfile.ZipFile(tmp_path / "hidden.zip", "w") as archive:
+        archive.writestr(".hidden.png", png(images[0]))
+    assert "is a zip without any files" in refused_pictures(tmp_path / "hidden.zip")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_pictures_at_any_names_once(tmp_path, images):
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for _ in range(2):
+            archive.writestr("dog.png", png(images[0]))
+    assert "holds 'dog.png' 2 times" in refused_pictures(tmp_path / "images.zip")
 
 
 def broken_crc(data):

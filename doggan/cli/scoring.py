@@ -13,7 +13,8 @@ from doggan.errors import DogganError
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--real", type=PATH, required=True, help="Folder of photographs, or the .npz of `doggan prepare`.")
+@click.option("--real", type=PATH, required=True, help="Folder of the competition's photographs "
+              "(protocol kaggle) or of other pictures (folder), or the .npz of `doggan prepare` (crops).")  # fmt: skip
 @click.option("--metrics", default="fid,mifid,kid,prdc", help="Some of fid, mifid, kid, prdc, is.")
 @click.option("--extractor", type=click.Choice(["inception", "random", "nasnet"]), default="inception",
               help="What makes the features.")  # fmt: skip
@@ -21,7 +22,8 @@ from doggan.errors import DogganError
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Of Inception; bf16 is faster "
               "and changes scores a little.")  # fmt: skip
 @click.option("--xla", is_flag=True, help="Compile Inception with XLA: faster on accelerators, slower on CPUs.")
-@click.option("--split", type=click.Choice(["train", "heldout", "all"]), default="train", help="Of the .npz.")
+@click.option("--split", type=click.Choice(["train", "heldout", "all"]), default=None, help="Which pictures of "
+              "the .npz; train by default.")  # fmt: skip
 @click.option("--count", type=click.IntRange(min=2), default=10_000, help="Pictures to sample from a run.")
 @seed_option
 @checkpoint_option
@@ -42,11 +44,12 @@ def evaluate(
 ) -> None:
     """Score generated pictures: FID, MiFID as the competition computed it, KID, precision and recall.
 
-    SOURCE is a submission's zip, a folder of PNG or JPEG pictures, an .npz with `images`, or a RUN to sample from.
+    SOURCE is a zip of PNG pictures, a folder of PNG or JPEG pictures, an .npz with `images`, or a RUN to sample from.
 
     \b
-    --real FOLDER of photographs: protocol kaggle, whole photographs squashed to 64×64.
-    --real dogs64.npz: protocol crops, the crops it holds. Never compare scores of the two.
+    --real FOLDER of the competition's photographs: protocol kaggle, whole photographs squashed to 64×64.
+    --real FOLDER of other pictures: protocol folder, squashed in the same way.
+    --real dogs64.npz: protocol crops, the crops it holds. Never compare scores by different protocols.
     """
     _require_run_for_sampling(source)
     load_keras()

@@ -25,7 +25,12 @@ from doggan.errors import DogganError
 @click.option("--out", "-o", type=PATH, default=None, help="The run folder; a new one in runs/ by default.")
 @click.option("--resume", type=PATH, default=None, metavar="RUN", help="Continue this run.")
 @weights_option
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=None, help="Stop cleanly after so long.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    help="Stop cleanly after so long, the last score included.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings and what the run would cost, and train nothing.")
 @quiet_option
 def train(
@@ -61,9 +66,11 @@ def train(
         images = ImageSet.load(data)
         if dry_run:
             click.echo(as_toml(config))
-            click.echo(runs.describe_cost(config, images))
+            click.echo(runs.describe_cost(config, images, weights))
             return
-        run = runs.start_run(out or runs.next_folder(Path("runs"), config.recipe), config, images, data)
+        run = runs.start_run(
+            out or runs.next_folder(Path("runs"), config.recipe), config, images, data, weights=weights
+        )
     click.echo(f"run: {run.folder}")
     outcome = runs.train(run, images, weights=weights, deadline=deadline, progress=not quiet)
     click.echo(f"{outcome}\nsamples: {run.folder / 'samples'}\ngif: {run.gif}")

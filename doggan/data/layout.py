@@ -13,6 +13,10 @@ from doggan.errors import DogganError
 _MAX_DEPTH = 5  # /kaggle/input/competitions/generative-dog-images/all-dogs/all-dogs is 4 below /kaggle/input
 
 
+class NoLayout(DogganError):
+    """A folder without photographs or without annotations, as `find_layout` looks for them."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a source keeps its photographs and annotations.
@@ -41,8 +45,8 @@ def find_layout(source: str | os.PathLike[str]) -> Layout:
     folders below `source`; hidden files and folders do not count.
 
     Raises:
-        DogganError: `source` is missing, is not a folder or cannot be read; it holds no photographs or no
-            annotations; or it holds more than one folder that could be meant.
+        NoLayout: `source` holds no photographs or no annotations.
+        DogganError: it is missing, no folder or not readable, or holds more than one folder that could be meant.
     """
     source = Path(source)
     if not source.exists():
@@ -135,7 +139,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _only_one(source: Path, folders: list[Path], what: str, pattern: str) -> Path:
     if not folders:
-        raise DogganError(
+        raise NoLayout(
             f"{source} holds no {what}: {pattern} was not found in it; unpack the published archive there, "
             "or fetch it with `doggan download stanford-dogs`."
         )

@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,29 @@ from doggan.errors import DogganError
 from doggan.metrics.pictures import read_picture, squash
 from doggan.metrics.protocols import RealSet
 from doggan.sampling import generate
-from doggan.submission import COUNT, read_submission
+from doggan.submission import COUNT, read_pictures
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _AT_A_TIME = 500  # pictures in memory as stored
 _THREADS = 4
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Where the pictures of a run come from.
+
+    Attributes:
+        checkpoint: as asked for: "best", "newest" or a number of steps.
+        step: training steps of that checkpoint.
+        seed: of z.
+    """
+
+    checkpoint: str
+    step: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"sampled from step {self.step:,} (checkpoint {self.checkpoint}) with seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -31,12 +49,14 @@ class Generated:
         names: of each, for figures; None for their numbers.
         n_skipped: files that could not be read.
         notes: sentences to print with the scores.
+        sampled: what of a run they are; None for pictures taken as they were.
     """
 
     images: NDArray[np.uint8]
     names: tuple[str, ...] | None = None
     n_skipped: int = 0
     notes: tuple[str, ...] = ()
+    sampled: Sampled | None = None
 
 
 def read_generated(
@@ -50,12 +70,14 @@ def read_generated(
 ) -> Generated:
     """The pictures of a submission, a folder, an `.npz` or a run.
 
-    By the `kaggle` protocol pictures of another size are squashed like the photographs, and a note says so; by
-    `crops` they must have the size of the set's. Grey pictures get three equal channels, an alpha channel is dropped.
+    By the protocols `kaggle` and `folder` pictures of another size are squashed like the real ones, and a note says
+    so; by `crops`, and in a zip, they must have the size of the set's. Grey pictures get three equal channels, an alpha
+    channel is dropped.
 
     Args:
-        source: a submission's zip; a folder of PNG or JPEG pictures, taken in the order of their names; an `.npz`
-            with uint8 [N, H, W, 1 or 3] under `images` or `arr_0`; or the folder of a run, whose generator is sampled.
+        source: a zip of PNG pictures at any names, as `doggan.submission.read_pictures` takes it; a folder of PNG or
+            JPEG pictures, taken in the order of their names; an `.npz` with uint8 [N, H, W, 1 or 3] under `images` or
+            `arr_0`; or the folder of a run, whose generator is sampled.
         real: what they will be compared with.
         count, seed, checkpoint: of a run; see `doggan.sampling.generate` and `doggan.runs.load_generator`.
         progress: show a bar while sampling.
@@ -68,7 +90,8 @@ def read_generated(
     if not source.exists():
         raise DogganError(f"{source} does not exist; give a submission, a folder of pictures, an .npz or a run.")
     if source.is_dir() and (source / "config.json").exists():
-        return _fitted(source, _sampled(source, count, seed, checkpoint, progress), real)
+        images, sampled = _sampled(source, count, seed, checkpoint, progress)
+        return replace(_fitted(source, images, real), sampled=sampled)
     if source.is_dir():
         return _from_folder(source, real)
     if source.suffix == ".npz":
@@ -76,19 +99,24 @@ def read_generated(
     height, width = real.size
     if height != width:
         raise DogganError(f"{source} holds squares and the real pictures are {_size(real.size)}; give a folder.")
-    return _fitted(source, read_submission(source, size=height), real)
+    pictures, names = read_pictures(source, height)
+    return replace(_fitted(source, pictures, real), names=names)
 
 
-def _sampled(folder: Path, count: int, seed: int, checkpoint: str, progress: bool) -> NDArray[np.uint8]:
+def _sampled(folder: Path, count: int, seed: int, checkpoint: str, progress: bool) -> tuple[NDArray[np.uint8], Sampled]:
     from doggan import runs  # loads Keras, which the other sources do without
 
-    generator, _ = runs.load_generator(runs.Run.open(folder), checkpoint)
-    return np.concatenate(list(generate(generator, count, seed=seed, progress=progress)))
+    generator, step = runs.load_generator(runs.Run.open(folder), checkpoint)
+    images = np.concatenate(list(generate(generator, count, seed=seed, progress=progress)))
+    return images, Sampled(checkpoint, step, seed)
 
 
 def _from_npz(path: Path) -> NDArray[np.uint8]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        opened = np.load(path, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array under the name of an .npz")
+        with opened as file:
             images = file["images" if "images" in file else "arr_0"]
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DogganError(f"{path} holds no pictures under `images` or `arr_0` ({error}).") from None

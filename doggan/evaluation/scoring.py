@@ -1,9 +1,12 @@
 """`evaluate` is the command `doggan evaluate`; `score` is its middle, for pictures that are at hand."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from doggan.errors import DogganError
 from doggan.evaluation.generated import Generated, read_generated
@@ -14,15 +17,19 @@ from doggan.metrics.memorization import nearest
 from doggan.metrics.pace import Pace
 from doggan.metrics.pictures import Pictures, Pixels
 from doggan.metrics.protocols import RealSet, open_real
-from doggan.metrics.scores import DEFAULT_METRICS, check_metrics, compute
+from doggan.metrics.scores import DEFAULT_METRICS, check_counts, check_features, check_metrics, compute
 from doggan.metrics.standing import standing
 from doggan.plots.evidence import Pair, draw_evidence
 from doggan.submission import COUNT
 
 EVIDENCE = 12  # pairs in the picture
 
-_PUBLISHED = "inception-2015-12-05 pool_3"  # the name of Inception with the published weights in float32
-_FEWEST_PHOTOGRAPHS = 20_000  # of the competition's 20,579; a FID against a part of them is another number
+# The competition had 20,579 photographs and Stanford 20,580; a FID against a part of them is another number.
+_ALL_PHOTOGRAPHS = range(20_000, 20_581)
+_NASNET = (
+    "a private-style score: the network is that of the organisers' second stage, but the private dogs which they "
+    "compared with were never published"
+)
 
 
 def evaluate(
@@ -34,7 +41,7 @@ def evaluate(
     weights: str | Path | None = None,
     precision: str = "float32",
     xla: bool = False,
-    split: str = "train",
+    split: str | None = None,
     count: int = COUNT,
     seed: int = 0,
     checkpoint: str = "best",
@@ -46,21 +53,23 @@ def evaluate(
 
     Args:
         source, count, seed, checkpoint: see `read_generated`.
-        real, split: see `doggan.metrics.protocols.open_real`; what is at `real` decides the protocol.
+        real, split: see `doggan.metrics.protocols.open_real`; what is at `real` decides the protocol. The memorization
+            distance is always to training pictures, where those are known.
         metrics: names of `doggan.metrics.scores.METRICS`.
         extractor, weights, precision, xla: see `doggan.metrics.extractors.load_extractor`.
-        evidence: a PNG to write: the generated pictures nearest to a real one, beside it.
+        evidence: a PNG to write: the generated pictures nearest to one that the memorization distance is to, beside it.
         cache: keeps features between calls; None computes all.
         progress: show bars.
 
     Raises:
         DogganError: something is missing, damaged or does not fit; see the functions named above.
     """
-    if evidence is not None and Path(evidence).is_dir():  # said now, not after the features of 30,000 pictures
-        raise DogganError(f"{evidence} is a folder; name the PNG file to write.")
+    if evidence is not None:  # said now, not after the features of 30,000 pictures
+        _require_writable(Path(evidence))
     network = load_extractor(extractor, weights, precision=precision, xla=xla)
     check_metrics(metrics, network)
     real_set = open_real(real, split)
+    check_counts(metrics, real=len(real_set.pictures))
     generated = read_generated(source, real_set, count=count, seed=seed, checkpoint=checkpoint, progress=progress)
     return score(generated, real_set, network, metrics=metrics, evidence=evidence, cache=cache, progress=progress)
 
@@ -87,22 +96,48 @@ def score(
 
     Raises:
         TimeUp: the features cannot be computed before the deadline; raised as soon as the speed shows it.
-        DogganError: fewer than two real pictures can be read, or too few for a metric.
+        DogganError: fewer than two real pictures can be read, or a set is too small for a metric; where the number of
+            files shows it, before the features are computed.
     """
     check_metrics(metrics, extractor)
+    check_counts(metrics, generated=len(generated.images), real=len(real.pictures))
+    measured = "mifid" in metrics or evidence is not None
+    learned = real.training if measured else None
+    if learned is not None and not len(learned):
+        raise DogganError(
+            f"The memorization distance is to training pictures, and {real.description} has none beside it; choose the "
+            "split 'all', or leave out the metric 'mifid' and the evidence."
+        )
     pixels = Pixels(generated.images, generated.names)
-    total = len(pixels) + len(real.pictures)
-    with Pace(total, "features", progress=progress, deadline=deadline) as pace:
-        fake = features_of(pixels, extractor, pace, cache)
-        true = features_of(real.pictures, extractor, pace, cache)
+    sets = [pixels, real.pictures, *([] if learned is None else [learned])]
+    with Pace(sum(map(len, sets)), "features", progress=progress, deadline=deadline) as pace:
+        fake, true, *others = [features_of(pictures, extractor, pace, cache) for pictures in sets]
+    training = others[0] if others else true
     if len(true.rows) < 2:
         raise DogganError(
             f"Only {len(true.rows)} of {len(real.pictures)} real pictures can be read and a score needs two; give "
             "the folder of the competition's photographs."
         )
-    scores = compute(fake.rows, true.rows, extractor, metrics)
+    distances = None
     if evidence is not None:
-        _draw(evidence, pixels, fake, real.pictures, true, extractor)
+        check_features(extractor, generated=fake.rows, training=training.rows)
+        with tqdm(desc="finding the nearest images", bar_format="{desc}: {elapsed}", disable=not progress):
+            distances, index = nearest(fake.rows, training.rows)
+        found = _pairs(pixels, fake, real.pictures if learned is None else learned, training, distances, index)
+        title = (
+            f"The {len(found)} of {len(pixels):,} generated pictures nearest to one of {len(training.rows):,} "
+            f"{real.distance_to} ones"
+        )
+        draw_evidence(evidence, found, title, extractor.name, extractor.epsilon)
+    scores = compute(
+        fake.rows,
+        true.rows,
+        extractor,
+        metrics,
+        training=training.rows,
+        distances=distances,
+        progress=progress,
+    )
     return Evaluation(
         scores=scores,
         metrics=tuple(metrics),
@@ -112,6 +147,9 @@ def score(
         n_real=len(true.rows),
         n_generated_skipped=generated.n_skipped,
         n_real_skipped=len(real.pictures) - len(true.rows),
+        n_distance=len(training.rows) if measured else 0,
+        distance_to=real.distance_to,
+        sampled=generated.sampled,
         standing=_standing(scores, real, extractor, len(fake.rows), len(true.rows)),
         notes=(*generated.notes, *_notes(fake, true, extractor, metrics, cache)),
     )
@@ -121,8 +159,8 @@ def _standing(
     scores: dict[str, float], real: RealSet, extractor: Extractor, n_generated: int, n_real: int
 ) -> str | None:
     """Only what the competition itself computed can be placed among its scores."""
-    same = real.protocol == "kaggle" and extractor.name == _PUBLISHED
-    if not same or "mifid" not in scores or n_generated != COUNT or n_real < _FEWEST_PHOTOGRAPHS:
+    same = real.protocol == "kaggle" and getattr(extractor, "published", False)
+    if not same or "mifid" not in scores or n_generated != COUNT or n_real not in _ALL_PHOTOGRAPHS:
         return None
     return str(standing(scores["mifid"]))
 
@@ -137,16 +175,22 @@ def _notes(
             f"{fewest:,} images are not more than the {extractor.dimensions:,} dimensions of the features, so a "
             "covariance lacks full rank and FID is biased upwards; compare it between equal counts only"
         )
+    if extractor.prefix == "nasnet-":
+        notes.append(_NASNET)
     if cache is not None and cache.trouble is not None:
         notes.append(cache.trouble)
     return notes
 
 
-def _draw(
-    path: str | Path, generated: Pictures, fake: Features, real: Pictures, true: Features, extractor: Extractor
-) -> None:
-    """The pairs of smallest distance; a generated row that MiFID drops has no nearest."""
-    distance, index = nearest(fake.rows, true.rows)
+def _pairs(
+    generated: Pictures,
+    fake: Features,
+    real: Pictures,
+    true: Features,
+    distance: NDArray[np.float64],
+    index: NDArray[np.int64],
+) -> list[Pair]:
+    """The pairs of smallest distance, by what `nearest` found; a generated row that MiFID drops has no nearest."""
     order = np.argsort(distance, kind="stable")[:EVIDENCE]  # NaN, of dropped rows, comes last
     pairs = []
     for i in order[index[order] >= 0].tolist():
@@ -160,5 +204,15 @@ def _draw(
                 float(distance[i]),
             )
         )
-    title = f"The {len(pairs)} of {len(generated):,} generated pictures nearest to one of {len(true.rows):,} real ones"
-    draw_evidence(path, pairs, title, extractor.name, extractor.epsilon)
+    return pairs
+
+
+def _require_writable(path: Path) -> None:
+    if path.is_dir():
+        raise DogganError(f"{path} is a folder; name the PNG file to write.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise DogganError(f"{path} cannot be written ({error.strerror or error}); name another PNG file.") from None

@@ -61,10 +61,19 @@ class Scorer:
         """The names of the scores, for each metric in its order; the metric's own score comes first."""
         return tuple(score_names(metric, self.extractor.prefix) for metric in self.metrics)
 
+    def prepare(self) -> None:
+        """Compute the features of the real pictures now."""
+        _ = self._real, self._training
+
     def __call__(self, images: Images) -> dict[str, float]:
-        """The scores of uint8 [N, H, W, 1 or 3] by name; see `compute`."""
-        generated = self.extractor.features(Pixels(images).images)
-        return compute(generated, self._real, self.extractor, self.metrics, training=self._training)
+        """The scores of uint8 [N, H, W, 1 or 3], of the real pictures' size, by name; see `compute`."""
+        if images.shape[1:] != self._real_images.shape[1:]:
+            raise ValueError(f"generated pictures are {images.shape[1:]}, the real ones {self._real_images.shape[1:]}")
+        return compute(self.features(images), self._real, self.extractor, self.metrics, training=self._training)
+
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """The extractor's features of uint8 [N, H, W, 1 or 3]."""
+        return self.extractor.features(Pixels(images).images)
 
     def rank(self, values: dict[str, float]) -> float:
         """A number that is lower for better scores: the first metric's, or its negative where more is better."""
@@ -99,6 +108,22 @@ def check_first(metric: str) -> None:
         )
 
 
+def score_due(step: int, steps_per_epoch: int, batch_size: int, every_epochs: int, every_kimg: float) -> bool:
+    """Whether the weights after this many steps are to be scored; a function of the step, so resuming is exact.
+
+    Args:
+        step: training steps done.
+        steps_per_epoch, batch_size: of the training data.
+        every_epochs, every_kimg: see `ScoreCallback`.
+    """
+    if every_epochs and step % (every_epochs * steps_per_epoch) == 0:
+        return True
+    if not every_kimg:
+        return False
+    interval = 1000 * every_kimg
+    return step * batch_size // interval > (step - 1) * batch_size // interval
+
+
 @dataclass(frozen=True)
 class Scored:
     """The scores of one moment of training.
@@ -119,10 +144,10 @@ class Scored:
 class ScoreCallback(keras.callbacks.Callback):
     """Scores a generator during `fit`: at intervals in epochs, in images seen, or both, and after the last step.
 
-    Training is not disturbed: scoring draws nothing from Keras' random state. A model whose losses or weights are no
-    longer finite is not scored. The scores of the end of an epoch are put into Keras' `logs`, so that `ModelCheckpoint`
-    (with a `mode`) and the like, behind this one in the list, see them, and `CSVLogger` where every epoch is scored.
-    All of them are also in `scored`, in order.
+    Training is not disturbed: scoring draws nothing from Keras' random state. The features of real pictures are
+    computed when training begins. A model whose losses or weights are no longer finite is not scored. The scores of
+    the end of an epoch are put into Keras' `logs`, so that `ModelCheckpoint` (with a `mode`) and the like, behind this
+    one in the list, see them, and `CSVLogger` where every epoch is scored. All of them are also in `scored`, in order.
 
     Args:
         scorer: what scores. Its first metric decides `best`.
@@ -138,6 +163,8 @@ class ScoreCallback(keras.callbacks.Callback):
         total_steps: training is over after this many, so an earlier end of `fit`, unless it was stopped, is not the
             last step; None takes every end for it.
         scored_at: the step at which the weights were last scored before, if they were.
+        owed: score when training begins even if `step` is not due.
+        allowed: asked before each score; where it says no, that score is left out.
 
     Example:
         scores = ScoreCallback(Scorer(RandomExtractor(), heldout), sample, steps_per_epoch=160, batch_size=128)
@@ -159,6 +186,8 @@ class ScoreCallback(keras.callbacks.Callback):
         step: int = 0,
         total_steps: int | None = None,
         scored_at: int | None = None,
+        owed: bool = False,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         if every_epochs < 0 or every_kimg < 0:
@@ -167,6 +196,7 @@ class ScoreCallback(keras.callbacks.Callback):
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.every_epochs, self.every_kimg = every_epochs, every_kimg
         self.step, self.total_steps, self.scored_at = step, total_steps, scored_at
+        self.owed, self.allowed = owed, allowed
         self.scored: list[Scored] = []
         self._logs: dict[str, Any] = {}
 
@@ -177,17 +207,14 @@ class ScoreCallback(keras.callbacks.Callback):
         return min(trained, key=lambda scored: self.scorer.rank(scored.values), default=None)
 
     def due(self, step: int) -> bool:
-        """Whether the weights after this many steps are to be scored; a function of the step, so resuming is exact."""
-        if self.every_epochs and step % (self.every_epochs * self.steps_per_epoch) == 0:
-            return True
-        if not self.every_kimg:
-            return False
-        interval = 1000 * self.every_kimg
-        return step * self.batch_size // interval > (step - 1) * self.batch_size // interval
+        """Whether the weights after this many steps are to be scored; see `score_due`."""
+        return score_due(step, self.steps_per_epoch, self.batch_size, self.every_epochs, self.every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.due(self.step):  # untrained; or resumed, and killed before it was scored
+        self.scorer.prepare()
+        if self.owed or self.due(self.step):  # untrained; or resumed, and killed before it was scored
             self._score()
+        self.owed = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step += 1
@@ -208,7 +235,7 @@ class ScoreCallback(keras.callbacks.Callback):
             self._score()
 
     def _score(self) -> None:
-        if self.scored_at == self.step or not self._finite():
+        if self.scored_at == self.step or not self._finite() or not self.allowed():
             return
         start = time.monotonic()
         values = self.scorer(self.sample(self.samples))

@@ -7,7 +7,6 @@ Built layer by layer in Keras, it runs on TensorFlow and on JAX.
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from doggan.metrics.inception_network import DIMENSIONS, SIDE, Array, inception_
 from doggan.metrics.inception_weights import WEIGHT_FILES, InceptionWeights, read_weights
 from doggan.metrics.memorization import PUBLIC_EPSILON
 from doggan.metrics.pace import Pace
+from doggan.metrics.precision import full_float32
 
 _BATCH_SIZE = 32
 
@@ -244,31 +244,6 @@ def resize_tf1(x: Any, *, axis: int, size: int) -> Any:
     _, height, width, channels = x.shape
     rows = ops.matmul(matrix, ops.reshape(x, (-1, height, width * channels)))
     return ops.reshape(rows, (-1, size, width, channels))
-
-
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Within it, products and convolutions of float32 are computed in float32.
-
-    On recent GPUs TensorFlow rounds their factors to TF32 (10 bits) unless told otherwise, and on GPUs and TPUs JAX
-    rounds them too. On a CPU it changes nothing.
-    """
-    if keras.backend.backend() == "jax":
-        import jax
-
-        with jax.default_matmul_precision("float32"):
-            yield
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        before = tf.config.experimental.tensor_float_32_execution_enabled()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        try:
-            yield
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(before)
-    else:
-        yield
 
 
 def _classifier(network: Any, weights: tuple[Array, Array]) -> Any:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
-from doggan.metrics.inception import default_folders, files_named, full_float32, resize_tf1
+from doggan.metrics.inception import default_folders, files_named, resize_tf1
 from doggan.metrics.pace import Pace
+from doggan.metrics.precision import full_float32
 
 PRIVATE_EPSILON = 0.25
 

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from doggan.metrics.inception import full_float32
+from doggan.metrics.precision import full_float32
 
 _SEED = 20151205
 _KERNELS = ((5, 3, 32), (3, 32, 64), (3, 64, 96), (3, 96, 128))  # side, channels in and out

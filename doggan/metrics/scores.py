@@ -145,7 +145,7 @@ def compute(
         "prdc": lambda: tuple(prdc(generated, real)),
         "is": lambda: tuple(inception_score(_logits(extractor, generated))),
     }
-    scores = {}
+    scores: dict[str, float] = {}
     with tqdm(metrics, unit="metric", disable=not progress) as bar:
         for metric in bar:
             bar.set_description(f"computing {metric}")

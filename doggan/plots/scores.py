@@ -25,6 +25,7 @@ def all_scores(
     names: Sequence[Sequence[str]],
     steps_per_epoch: int,
     best_step: int | None = None,
+    subtitle: str = "",
 ) -> None:
     """Write the scores through training, a panel for each metric, the best moment marked.
 
@@ -36,6 +37,7 @@ def all_scores(
             band around the score before it.
         steps_per_epoch: turns steps into epochs.
         best_step: the step that is best by the first score of all; None marks nothing.
+        subtitle: what the scores are, in one line above the panels.
 
     Raises:
         OSError: the file cannot be written.
@@ -46,6 +48,8 @@ def all_scores(
     figure = new_figure(8 if columns == 1 else 11, 3.6 if lines == 1 else 3.0 * lines)
     for i, panel in enumerate(panels):
         _panel(figure.add_subplot(lines, columns, i + 1), rows, panel, steps_per_epoch, best_step)
+    if subtitle:
+        figure.suptitle(subtitle, x=0.012, ha="left", fontsize=8.5, color=INK)
     figure.set_layout_engine("constrained")
     save(figure, path)
 

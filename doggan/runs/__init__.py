@@ -1,6 +1,7 @@
 """The one place that wires a recipe to data, networks, training, metrics and plots."""
 
-from doggan.runs.build import build_gan, build_generator, describe_cost, plan_data
+from doggan.runs.build import build_gan, build_generator, plan_data, scores_wanted
+from doggan.runs.cost import describe_cost
 from doggan.runs.folder import Run, next_folder
 from doggan.runs.train import Outcome, load_generator, start_run, train
 
@@ -13,6 +14,7 @@ __all__ = [
     "load_generator",
     "next_folder",
     "plan_data",
+    "scores_wanted",
     "start_run",
     "train",
 ]

@@ -1,13 +1,11 @@
-"""From a configuration to networks, optimizers and the plan of the data; and what that will cost."""
+"""From a configuration to networks, optimizers and the plan of the data."""
 
-import time
 from collections.abc import Mapping
 
 import keras
-import numpy as np
 
 from doggan.config import Config
-from doggan.data.batches import BatchPlan, batches, choose
+from doggan.data.batches import BatchPlan, choose
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.losses import LOSSES
@@ -20,7 +18,7 @@ from doggan.runs.board import check_tensorboard
 from doggan.training.gan import GAN
 from doggan.training.schedules import make_optimizer
 
-EXTRACTORS = ("random", "inception")  # of those in doggan.metrics.extractors; NASNet is too slow while training
+TRAINING_EXTRACTORS = ("random", "inception")  # NASNet is too slow while training
 
 
 def training_images(config: Config, data: ImageSet) -> ImageSet:
@@ -108,8 +106,8 @@ def scores_wanted(config: Config) -> bool:
 
 def _check_scores(config: Config, size: int) -> None:
     train = config.train
-    if train.extractor not in EXTRACTORS:
-        raise DogganError(f"train.extractor = {train.extractor!r} is not one of {', '.join(EXTRACTORS)}.")
+    if train.extractor not in TRAINING_EXTRACTORS:
+        raise DogganError(f"train.extractor = {train.extractor!r} is not one of {', '.join(TRAINING_EXTRACTORS)}.")
     for metric in train.metrics:
         if metric not in METRICS:
             raise DogganError(f"train.metrics: {metric!r} is not one of {', '.join(METRICS)}.")
@@ -132,41 +130,3 @@ def _check_scores(config: Config, size: int) -> None:
 def _named(registry: Mapping[str, object], name: str, key: str) -> None:
     if name not in registry:
         raise DogganError(f"{key} = {name!r} is not one of {', '.join(registry)}.")
-
-
-def describe_cost(config: Config, data: ImageSet, timed_steps: int = 3) -> str:
-    """Parameters, memory and time of a run, for `--dry-run`; the time is measured by running a few real steps."""
-    images = training_images(config, data)
-    plan = plan_data(config, images)
-    shape = (plan.image_size, plan.image_size, images.image_shape[-1])
-    gan = build_gan(config, shape, plan.steps_per_epoch)
-    parameters = {net.name: net.count_params() for net in (gan.generator, gan.discriminator)}
-    trainable = sum(
-        int(np.prod(v.shape)) for net in (gan.generator, gan.discriminator) for v in net.trainable_variables
-    )
-    # Weights, gradients and Adam's two moments, float32.
-    state = (sum(parameters.values()) + 3 * trainable) * 4
-    activations = _activation_bytes(gan.generator, plan) + 2 * _activation_bytes(gan.discriminator, plan)
-
-    gan.fit(batches(images.images, plan), steps_per_epoch=1, verbose=0, shuffle=False)  # compiles
-    start = time.perf_counter()
-    gan.fit(batches(images.images, plan, 1), steps_per_epoch=timed_steps, verbose=0, shuffle=False)
-    step_seconds = (time.perf_counter() - start) / timed_steps
-    steps = plan.steps_per_epoch * config.train.epochs
-    return "\n".join(
-        [
-            *(f"{name} parameters: {count:,}" for name, count in parameters.items()),
-            f"training pictures: {plan.n_images:,} ({images.images.nbytes / 2**20:.0f} MiB), "
-            f"{plan.steps_per_epoch:,} steps an epoch, {steps:,} in all",
-            f"memory, about: {state / 2**20:.0f} MiB for weights, gradients and optimizers, "
-            f"{activations / 2**20:.0f} MiB for the activations of one step",
-            f"time, about: {step_seconds:.2f} s a step measured here over {timed_steps} steps "
-            f"({plan.batch_size / step_seconds:.0f} images/s), {steps * step_seconds / 3600:.1f} h in all",
-        ]
-    )
-
-
-def _activation_bytes(network: keras.Model, plan: BatchPlan) -> int:
-    """What the outputs of the layers take in float32; backpropagation keeps them all."""
-    per_image = sum(int(np.prod(layer.output.shape[1:])) for layer in network.layers)
-    return per_image * plan.batch_size * 4

@@ -24,8 +24,8 @@ class Run:
     """One training run on disk.
 
     Attributes:
-        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `scores.png`, `samples/`,
-            `samples.gif`, `checkpoints/` and, where asked for, `tensorboard/`.
+        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `samples.gif`,
+            `checkpoints/`; where it is scored, `scores.json` and `scores.png`; where asked for, `tensorboard/`.
         config: as resolved when the run was made.
         image_shape: (height, width, channels) of the pictures the networks see.
         data_path: the prepared `.npz` it trains on.
@@ -92,6 +92,11 @@ class Run:
     def gif(self) -> Path:
         """The sample sheets through time."""
         return self.folder / "samples.gif"
+
+    @property
+    def scores(self) -> Path:
+        """What its scores are; see `doggan.runs.scores.Comparison`."""
+        return self.folder / "scores.json"
 
     def sheets(self) -> dict[int, Path]:
         """The sample sheets by epoch, in order."""

@@ -54,11 +54,21 @@ class History:
                 raise DogganError(f"{path} is not a metrics.csv of doggan; move it away to resume.") from None
 
     def add(self, row: Row) -> None:
-        """Append a row, or complete the last one if it is of the same step, and write the file."""
+        """`put` a row, and write the file."""
+        self.put(row)
+        self.write()
+
+    def put(self, row: Row) -> Row:
+        """Append a row, or complete the last one if it is of the same step, in memory; returns what is new in it."""
+        new = {name: value for name, value in row.items() if not self.has(name, int(row["step"]))}
         if self.rows and self.rows[-1]["step"] == row["step"]:
             self.rows[-1] |= row
         else:
             self.rows.append(row)
+        return new
+
+    def write(self) -> None:
+        """Write the file."""
         # A file may have columns of an older doggan: they are kept.
         columns = list(dict.fromkeys((*COLUMNS, *self.scores, *self.rows[0])))
         text = io.StringIO()

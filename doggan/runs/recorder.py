@@ -15,36 +15,13 @@ from tqdm import tqdm
 from doggan import plots
 from doggan.config import Train
 from doggan.data.batches import BatchPlan
-from doggan.metrics.callback import Scored, Scorer
+from doggan.metrics.callback import Scored
 from doggan.runs.board import Board
 from doggan.runs.history import STATS, History, Row, epoch_line, score_line
+from doggan.runs.scores import Scoring
+from doggan.runs.stop import Stop
 from doggan.training.checkpoints import Checkpoints
 from doggan.training.gan import GAN, to_numpy
-
-DIVERGED = "the losses are no longer numbers; start again with a lower rate"
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends training after the step in progress: when asked to, when the losses are no longer numbers, or when
-    `deadline` (of time.monotonic) has passed."""
-
-    def __init__(self, deadline: float | None = None) -> None:
-        super().__init__()
-        self.deadline = deadline
-        self.reason: str | None = None
-
-    def ask(self, reason: str) -> None:
-        """Stop after this step; safe to call from a signal handler. The first reason stays."""
-        self.reason = self.reason or reason
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        assert logs is not None
-        if not math.isfinite(float(logs["g_loss"]) + float(logs["d_loss"])):
-            self.reason = DIVERGED
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            self.ask("the time is up")
-        if self.reason:
-            self._model.stop_training = True  # `self.model` would fetch all variables on JAX, at every step
 
 
 class Recorder(keras.callbacks.Callback):
@@ -59,10 +36,11 @@ class Recorder(keras.callbacks.Callback):
         plan: the data's, for the length of an epoch.
         checkpoints: where and how many.
         sample: n → uint8 [n, H, W, C] from the generator as it is, always from the same z.
-        scorer: names the scores and says which are better; None where nothing is scored.
+        scoring: names the scores, says which are better and what they are; None where nothing is scored.
+        stop: knows how long a score takes, and whether there is time for one.
         gan: as restored, at the step where training begins.
-        begun: what the checkpoint knew of the epoch it was saved in (see `_of_epoch`); None where there was none and
-            the untrained state is to be recorded first.
+        begun: what the checkpoint knew beside the variables (see `_save`); None where there was none and the untrained
+            state is to be recorded first.
         progress: show a bar of steps and print a line an epoch.
 
     Memory per step is constant: the losses of one epoch by iteration and one row per epoch are all that is kept.
@@ -75,7 +53,8 @@ class Recorder(keras.callbacks.Callback):
         plan: BatchPlan,
         checkpoints: Checkpoints,
         sample: Callable[[int], NDArray[np.uint8]],
-        scorer: Scorer | None,
+        scoring: Scoring | None,
+        stop: Stop,
         gan: GAN,
         begun: Mapping[str, NDArray[np.float64]] | None,
         *,
@@ -83,14 +62,16 @@ class Recorder(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.folder, self.config, self.plan, self.checkpoints = folder, config, plan, checkpoints
-        self.sample, self.scorer = sample, scorer
+        self.sample, self.stop = sample, stop
+        self.scoring, self.scorer = scoring, scoring.scorer if scoring else None
         self.step = int(to_numpy(gan.step))
         self.untrained = begun is None
-        path, names = folder / "metrics.csv", [name for group in scorer.names for name in group] if scorer else []
+        path = folder / "metrics.csv"
+        names = [name for group in self.scorer.names for name in group] if self.scorer else []
         self.history = History(path, [], names) if begun is None else History.until(path, self.step, names)
         self.iterations: dict[str, list[float]] = {"g_loss": [], "d_loss": []}
         self.seconds = 0.0
-        self.counted = time.monotonic()  # until when `seconds` counts
+        self.counted: float | None = None  # until when `seconds` counts; None between epochs
         self.moments: list[NDArray[Any]] = []
         if begun:
             self.iterations = {name: list(begun[name]) for name in self.iterations}
@@ -98,6 +79,7 @@ class Recorder(keras.callbacks.Callback):
         if begun and self.step % plan.steps_per_epoch:
             self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
         self.saved_at: int | None = None if begun is None else self.step
+        self.owed = begun is not None and bool(begun.get("owed", False)) and self.scored_at is None
         self.healthy = True
         self.progress = progress
         self.bar: tqdm | None = None
@@ -121,7 +103,6 @@ class Recorder(keras.callbacks.Callback):
             )
             if self.config.tensorboard:
                 self.board = Board(self.folder / "tensorboard", self.history.rows)
-        self.counted = time.monotonic()
         if self.untrained:
             self.untrained = False
             self._end_of_epoch({})
@@ -148,6 +129,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._count_seconds()
+        self.counted = None
         self.healthy = self.healthy and _finite(self.model.generator)
         if self.step % self.plan.steps_per_epoch == 0 and self.healthy:  # else it was stopped inside: not counted
             values = {name: float(self.logs[f"{name}_mean"]) for name in STATS}
@@ -155,26 +137,41 @@ class Recorder(keras.callbacks.Callback):
             self._end_of_epoch(values | spread | {"seconds": self.seconds})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        # Of a run that was told to stop; saved before it is scored, which may take longer than it is given.
-        if self._model.stop_training and self.step != self.saved_at and self.healthy:
-            self._save(None)
+        # Of a run that was told to stop; saved before it is scored, which may take longer than it is given. If it is
+        # killed then, the checkpoint says that a score is owed, which `due` would not.
+        if self._model.stop_training and self.healthy:
+            owed = self.scorer is not None and self.scored_at is None and self.stop.leaves_time()
+            if owed or self.step != self.saved_at:
+                self._save(None, owed=owed)
 
     def scored(self, scored: Scored) -> None:
-        """Take in the scores of the weights as they are: to the table, the figure and the checkpoints."""
-        assert self.scorer is not None
+        """Take in the scores of the weights as they are: to the checkpoints, the figure and the table.
+
+        The table is last. A row without its scores is how a resumed run knows that it was killed before all of them
+        were written; then it scores once more, and writes them again.
+        """
+        assert self.scoring is not None
+        scorer = self.scoring.scorer
         self._count_seconds(but=scored.seconds)
+        self.stop.scored(scored.seconds)
         if not self.healthy:
             return
-        self._record(self._row() | scored.values)
+        new = self.history.put(self._row() | scored.values)
         best = self._best_step()
-        if self.progress:
-            tqdm.write(score_line(self.step, scored.values, self.step == best))
+        # The untrained generator has scores, for comparison, but is nobody's best.
+        self._save(scorer.rank(scored.values) if self.step > 0 else None)
         if self.step > 0:
             plots.all_scores(
-                self.folder / "scores.png", self.history.rows, self.scorer.names, self.plan.steps_per_epoch, best
+                self.folder / "scores.png",
+                self.history.rows,
+                scorer.names,
+                self.plan.steps_per_epoch,
+                best,
+                str(self.scoring.comparison),
             )
-        # The untrained generator has scores, for comparison, but is nobody's best.
-        self._save(self.scorer.rank(scored.values) if self.step > 0 else None)
+        self._write(new)
+        if self.progress:
+            tqdm.write(score_line(self.step, scored.values, self.step == best))
 
     @property
     def scored_at(self) -> int | None:
@@ -192,7 +189,7 @@ class Recorder(keras.callbacks.Callback):
     def _end_of_epoch(self, values: Row) -> None:
         last = self.epoch == self.config.epochs
         row = self._row() | values
-        self._record(row)
+        self._write(self.history.put(row))
         if self.progress:
             tqdm.write(epoch_line(row, self.config.epochs))
         if _due(self.epoch, self.config.sample_every) or last:
@@ -206,10 +203,9 @@ class Recorder(keras.callbacks.Callback):
             row[name] = float(ops.convert_to_numpy(optimizer.learning_rate))
         return row
 
-    def _record(self, row: Row) -> None:
-        """Put a row into the table, and what is new of it into the scalars."""
-        new = {name: value for name, value in row.items() if not self.history.has(name, self.step)}
-        self.history.add(row)
+    def _write(self, new: Row) -> None:
+        """Write the table, and into the scalars what is new of its last row."""
+        self.history.write()
         if self.board is not None:
             self.board.write(new, self.step)
 
@@ -219,15 +215,17 @@ class Recorder(keras.callbacks.Callback):
         trained = [row for row in self.history.rows if row["step"] > 0 and math.isfinite(row.get(first, math.nan))]
         return int(min(trained, key=rank)["step"]) if trained else None
 
-    def _save(self, score: float | None) -> None:
-        self.checkpoints.save(self.model, score, self._of_epoch())
+    def _save(self, score: float | None, *, owed: bool = False) -> None:
+        extras = {"score_seconds": np.array(self.stop.score_seconds), "owed": np.array(float(owed))}
+        self.checkpoints.save(self.model, score, self._of_epoch() | extras)
         self.saved_at = self.step
 
     def _count_seconds(self, but: float = 0.0) -> None:
         """Add the time since the last count, less `but`, to the epoch's."""
-        now = time.monotonic()
-        self.seconds += now - self.counted - but
-        self.counted = now
+        if self.counted is not None:
+            now = time.monotonic()
+            self.seconds += now - self.counted - but
+            self.counted = now
 
     def _of_epoch(self) -> dict[str, NDArray[np.float64]]:
         """What the epoch in progress needs, beside the variables, to be finished as if never stopped."""

@@ -14,31 +14,35 @@ from numpy.typing import NDArray
 
 from doggan import plots
 from doggan.config import Config
-from doggan.data.batches import batches, choose
+from doggan.data.batches import batches
 from doggan.data.imageset import ImageSet, hash_images
 from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
-from doggan.metrics.cache import FeatureCache
-from doggan.metrics.callback import ScoreCallback, Scorer
-from doggan.metrics.extractors import load_extractor
-from doggan.runs.build import build_gan, build_generator, plan_data, scores_wanted, training_images
+from doggan.metrics.callback import ScoreCallback
+from doggan.runs.build import build_gan, build_generator, plan_data, training_images
 from doggan.runs.folder import Run
-from doggan.runs.recorder import DIVERGED, Recorder, Stop
+from doggan.runs.recorder import Recorder
+from doggan.runs.scores import load_scoring
+from doggan.runs.stop import DIVERGED, Stop
 from doggan.sampling import generate
 from doggan.training.checkpoints import restore_generator
 from doggan.training.gan import GAN
 
-FEWEST_HELDOUT = 100  # with fewer the scores would be mostly noise
-SCORED_REAL = 2000  # real pictures the scores compare with: enough for a stable ranking of checkpoints
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: `stopped_by` is None when it reached its last epoch, else a reason or a signal's name."""
+    """How training ended.
+
+    Attributes:
+        step, total_steps: where.
+        stopped_by: None when it reached its last epoch, else a reason or a signal's name.
+        out_of_time: whether the last state should have been scored, and there was no time for it.
+    """
 
     step: int
     total_steps: int
     stopped_by: str | None
+    out_of_time: bool = False
 
     def raise_if_interrupted(self) -> None:
         """Raise `Interrupted` where a signal ended training, for callers who have more to do."""
@@ -46,16 +50,27 @@ class Outcome:
             raise Interrupted(self.stopped_by)
 
     def __str__(self) -> str:
+        unscored = ", without time for a last score" if self.out_of_time else ""
         if self.stopped_by is None:
-            return f"trained all {self.total_steps} steps"
+            return f"trained all {self.total_steps} steps{unscored}"
         remedy = "" if self.stopped_by == DIVERGED else "; --resume continues"
-        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{remedy}"
+        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{unscored}{remedy}"
 
 
-def start_run(folder: Path, config: Config, data: ImageSet, data_path: Path) -> Run:
-    """Check that the recipe fits the pictures, and make the run folder."""
+def start_run(folder: Path, config: Config, data: ImageSet, data_path: Path, *, weights: Path | None = None) -> Run:
+    """Check that the recipe fits the pictures and that it can be scored, and make the run folder.
+
+    Args:
+        folder: of the run; it must not hold one.
+        config, data, data_path: the settings, the pictures and the file they are from.
+        weights: as for `train`.
+
+    Raises:
+        DogganError: something does not fit or is missing; no folder is made then.
+    """
     images = training_images(config, data)
     plan = plan_data(config, images)
+    load_scoring(config, data, images, plan.image_size, weights)
     shape = (plan.image_size, plan.image_size, images.image_shape[-1])
     return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
 
@@ -70,25 +85,30 @@ def train(
 ) -> Outcome:
     """Train `run` on `data` from its newest checkpoint, or from the start, to its last epoch.
 
-    Ctrl-C, SIGTERM and `deadline` (a value of `time.monotonic`) let the step in progress finish, save a checkpoint,
-    score it and return. Calling it again continues exactly where it stopped.
+    Ctrl-C and SIGTERM let the step in progress finish, save a checkpoint, score it and return; so does `deadline`, as
+    far as `Stop` finds time for the score. Calling it again continues exactly where it stopped.
 
     Args:
         run: as `start_run` or `Run.open` gives it.
         data: the pictures it was started with.
         weights: the file of the network, where the run is scored on Inception's features; None looks in the default
             folders.
-        deadline: see above; scoring and saving come after it.
+        deadline: of `time.monotonic`. The features of real pictures and all scores are made before it; the step in
+            progress, the last checkpoint and the figures may end some seconds after it.
         progress: show a bar of steps, and print a line an epoch and a line for scores.
 
     Raises:
-        DogganError: the pictures are not those the run was started with, or the scores it asks for cannot be had (no
-            weights, say). Nothing was trained then.
+        DogganError: the pictures or the features are not those the run was started with, or the scores it asks for
+            cannot be had (no weights, say). Nothing was trained then.
     """
     images = training_images(run.config, data)
     run.check_pictures(hash_images(images.images))
     plan = plan_data(run.config, images)
-    scorer = _scorer(run.config, data, plan.image_size, weights, progress)
+    scoring = load_scoring(run.config, data, images, plan.image_size, weights, progress=progress)
+    if scoring is not None:
+        scoring.comparison.keep(run.scores)
+        if progress:
+            print(f"scores: {scoring.comparison}", flush=True)
     gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch)
     remove_leftovers(run.folder)
     begun = run.checkpoints.restore_newest(gan)
@@ -97,13 +117,15 @@ def train(
         return np.concatenate(list(generate(gan.generator, n, seed=run.config.seed)))
 
     settings = run.config.train
-    recorder = Recorder(run.folder, settings, plan, run.checkpoints, sample, scorer, gan, begun, progress=progress)
-    stop = Stop(deadline)
+    stop = Stop(deadline, float(begun.get("score_seconds", 0.0)) if begun else 0.0)
+    recorder = Recorder(
+        run.folder, settings, plan, run.checkpoints, sample, scoring, stop, gan, begun, progress=progress
+    )
     start, total = recorder.step, plan.steps_per_epoch * settings.epochs
     callbacks: list[keras.callbacks.Callback] = [stop, recorder]
-    if scorer is not None:
+    if scoring is not None:
         scores = ScoreCallback(
-            scorer,
+            scoring.scorer,
             sample,
             steps_per_epoch=plan.steps_per_epoch,
             batch_size=plan.batch_size,
@@ -114,11 +136,13 @@ def train(
             step=start,
             total_steps=total,
             scored_at=recorder.scored_at,
+            owed=recorder.owed,
+            allowed=stop.leaves_time,
         )
         callbacks.append(scores)
     try:
         with _signals(stop.ask):
-            if start == total and scorer is not None and recorder.scored_at is None:
+            if start == total and scoring is not None and recorder.scored_at is None:
                 _score_the_end(gan, callbacks)
             while recorder.step < total and not stop.reason:
                 epoch, done = divmod(recorder.step, plan.steps_per_epoch)
@@ -137,7 +161,8 @@ def train(
     if recorder.step > start:
         _animate(run)
     finished = recorder.step == total and stop.reason != DIVERGED
-    return Outcome(recorder.step, total, None if finished else stop.reason)
+    out_of_time = scoring is not None and recorder.scored_at is None and not stop.leaves_time()
+    return Outcome(recorder.step, total, None if finished else stop.reason, out_of_time)
 
 
 def _score_the_end(gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
@@ -161,29 +186,6 @@ def load_generator(run: Run, which: str = "best"):  # type: ignore[no-untyped-de
     """
     generator = build_generator(run.config, run.image_shape[-1])
     return generator, restore_generator(generator, run.checkpoints.find(which))
-
-
-def _scorer(config: Config, data: ImageSet, size: int, weights: Path | None, progress: bool) -> Scorer | None:
-    """Scores against held-out pictures, or training ones where there are too few of those; None where none are wanted.
-
-    The memorization distance is to all training pictures. Where training cuts windows at random, the pictures'
-    centres stand for them.
-    """
-    if not scores_wanted(config):
-        return None
-    random = config.train.extractor == "random"
-    corner = (data.image_shape[0] - size) // 2
-    window = slice(corner, corner + size)
-    heldout = data.heldout()
-    real = heldout if len(heldout) >= FEWEST_HELDOUT else data.training()
-    return Scorer(
-        load_extractor(config.train.extractor, None if random else weights),
-        real.images[choose(len(real), SCORED_REAL, config.seed)][:, window, window],
-        config.train.metrics,
-        training=training_images(config, data).images[:, window, window],
-        cache=None if random else FeatureCache(),  # random features cost too little to be worth keeping
-        progress=progress,
-    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@ import pytest
 from dogtree import BLENHEIM, CHIHUAHUA, Tree
 
 from doggan.data.faults import Reason
-from doggan.data.layout import find_layout
+from doggan.data.layout import NoLayout, find_layout
 from doggan.errors import DogganError
 
 
@@ -71,10 +71,10 @@ def test_what_is_missing_is_named_with_the_remedy(tmp_path):
     (tmp_path / "images.tar").write_bytes(b"x")
     with pytest.raises(DogganError, match=r"images.tar is a file; unpack it"):
         find_layout(tmp_path / "images.tar")
-    with pytest.raises(DogganError, match=r"holds no photographs: Images/.*doggan download"):
+    with pytest.raises(NoLayout, match=r"holds no photographs: Images/.*doggan download"):
         find_layout(tmp_path)
     Tree(tmp_path).photograph("n02085620_7")
-    with pytest.raises(DogganError, match="holds no annotations: Annotation/<synset-breed>"):
+    with pytest.raises(NoLayout, match="holds no annotations: Annotation/<synset-breed>"):
         find_layout(tmp_path)
 
 

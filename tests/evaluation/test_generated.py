@@ -38,11 +38,23 @@ def test_a_submission(tmp_path: Path, crops: RealSet) -> None:
     write_submission([images], tmp_path / "images.zip", 12)
     generated = read_generated(tmp_path / "images.zip", KAGGLE)
     np.testing.assert_array_equal(generated.images, images)
-    assert (generated.n_skipped, generated.notes) == (0, ())
+    assert (generated.n_skipped, generated.notes, generated.sampled) == (0, (), None)
+    assert generated.names == tuple(str(i) for i in range(12))
     with pytest.raises(DogganError, match=r"0\.png is 64×64 pixels, not 32×32"):
         read_generated(tmp_path / "images.zip", crops)
     write_submission([noise(3, 32)], tmp_path / "small.zip", 3, 32)
     assert read_generated(tmp_path / "small.zip", crops).images.shape == (3, 32, 32, 3)
+
+
+def test_a_submission_with_other_names(tmp_path: Path) -> None:
+    """The competition took any names."""
+    images = noise(3)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name, image in zip(("dog-b", "dog-a", "7"), images, strict=True):
+            archive.writestr(f"{name}.png", cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+    generated = read_generated(tmp_path / "images.zip", KAGGLE)
+    assert generated.names == ("7", "dog-a", "dog-b")
+    np.testing.assert_array_equal(generated.images, images[::-1])
 
 
 def test_a_submission_of_one_picture(tmp_path: Path) -> None:
@@ -152,6 +164,13 @@ def test_an_npz(tmp_path: Path, crops: RealSet, key: str, channels: int) -> None
 def test_an_npz_that_will_not_do(tmp_path: Path, crops: RealSet, arrays: dict, message: str) -> None:
     np.savez(tmp_path / "fake.npz", **arrays)
     with pytest.raises(DogganError, match=message):
+        read_generated(tmp_path / "fake.npz", crops)
+
+
+def test_an_npy_under_the_name_of_an_npz(tmp_path: Path, crops: RealSet) -> None:
+    with (tmp_path / "fake.npz").open("wb") as file:
+        np.save(file, noise(3, 32))
+    with pytest.raises(DogganError, match=r"fake\.npz holds no pictures .* single array"):
         read_generated(tmp_path / "fake.npz", crops)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from fake_extractor import FakeExtractor
 
 from doggan.errors import DogganError
 from doggan.metrics.callback import ScoreCallback, Scorer
+from doggan.metrics.extractors import RandomExtractor
+from doggan.metrics.kid import kid
+from doggan.metrics.random_features import random_features
 from doggan.metrics.scores import compute
 from doggan.training.gan import GAN, to_numpy
 
@@ -110,6 +114,49 @@ def test_less_is_better_but_for_the_inception_score():
 def test_what_cannot_be_had_is_refused_before_training(metrics, message):
     with pytest.raises(DogganError, match=message):
         Scorer(FakeExtractor(), pictures(30, 0), metrics)
+
+
+def test_other_sizes_than_the_real_ones_are_refused():
+    with pytest.raises(ValueError, match="16"):
+        Scorer(FakeExtractor(), pictures(30, 0))(pictures(20, 1, (16, 16, 1)))
+
+
+def test_the_cheap_score_is_kid_on_random_features():
+    real, fake = pictures(20, 0, (32, 32, 3)), pictures(10, 1, (32, 32, 3))[:, ::-1] // 2
+    expected = kid(random_features(real), random_features(fake)).value
+    assert Scorer(RandomExtractor(), real)(fake)["random-kid"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_cheap_score_ranks_what_a_person_ranks(real_crops):
+    """Real crops < a little blurred < much blurred < grey < noise; likewise tints and shuffled blocks."""
+    rng = np.random.default_rng(0)
+    crops = rng.permutation(real_crops)
+    real, others = crops[:500], crops[500:800]
+
+    def blurred(sigma):
+        return np.stack([cv2.GaussianBlur(x, (0, 0), sigma) for x in others])
+
+    def tinted(by):
+        return np.clip(others * np.array([1 + by, 1, 1 - by]), 0, 255).astype(np.uint8)
+
+    def shuffled(side):
+        n = 64 // side
+        blocks = others.reshape(-1, n, side, n, side, 3).transpose(0, 1, 3, 2, 4, 5)
+        mixed = [rng.permutation(x) for x in blocks.reshape(-1, n * n, side, side, 3)]
+        return np.reshape(mixed, (-1, n, n, side, side, 3)).transpose(0, 1, 3, 2, 4, 5).reshape(others.shape)
+
+    scorer = Scorer(RandomExtractor(), real, ("kid",))
+
+    def score(images):
+        return scorer(images)["random-kid"]
+
+    same = score(others)
+    assert abs(same) < 0.05
+    grey = score(np.full_like(others, 128))
+    noise = score(rng.integers(0, 256, others.shape, dtype=np.uint8))
+    assert same + 0.1 < score(blurred(0.8)) < score(blurred(2)) < grey < noise
+    assert same + 0.1 < score(tinted(0.15)) < score(tinted(0.4)) < grey
+    assert same + 0.1 < score(shuffled(8)) < score(shuffled(2)) < noise
 
 
 @pytest.mark.parametrize(
@@ -222,3 +269,18 @@ def test_a_model_that_diverged_is_not_scored():
     assert callback.scored == []
     assert callback.best is None
     assert "kid" not in history.history
+
+
+def test_real_pictures_are_ready_before_the_first_step():
+    gan, extractor = tiny_gan(), FakeExtractor()
+    callback = scoring(gan, scorer=Scorer(extractor, pictures(30, 4)), every_epochs=2, step=5, total_steps=20)
+    callback.on_train_begin()  # nothing is due at step 5
+    assert extractor.sizes == [30]
+
+
+def test_what_is_owed_is_scored_and_what_is_not_allowed_is_not():
+    gan, allowed = tiny_gan(), [True, False, True]  # asked at steps 5, 10 and 15
+    callback = scoring(gan, step=5, every_epochs=2, owed=True, allowed=lambda: allowed.pop(0), total_steps=15)
+    fit(gan, callback, epochs=2)
+    assert [scored.step for scored in callback.scored] == [5, 15]
+    assert allowed == []

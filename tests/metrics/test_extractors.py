@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from doggan.errors import DogganError
+from doggan.metrics import random_features as random_features_module
 from doggan.metrics.extractors import EXTRACTORS, RandomExtractor, load_extractor
 from doggan.metrics.pace import Pace
 from doggan.metrics.random_features import DIMENSIONS, random_features
@@ -17,7 +18,17 @@ def test_random_is_random_features(images: np.ndarray) -> None:
     features = extractor.features(images)
     np.testing.assert_array_equal(features, random_features(images))
     assert features.shape == (7, extractor.dimensions) == (7, DIMENSIONS)
-    assert (extractor.prefix, extractor.epsilon) == ("random-", 0.1)
+    assert (extractor.prefix, extractor.epsilon, extractor.has_weights) == ("random-", 0.1, False)
+
+
+@pytest.mark.parametrize(("name", "value"), [("_SEED", 1), ("_GAIN", 7.0), ("_STRIDE", 1), ("_OFFSET", 1e-7)])
+def test_randoms_identity_follows_its_weights_and_constants(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    before = RandomExtractor().identity
+    assert RandomExtractor().identity == before
+    monkeypatch.setattr(random_features_module, name, value)
+    assert RandomExtractor().identity != before
 
 
 def test_random_counts_its_images(images: np.ndarray) -> None:

@@ -12,7 +12,6 @@ from doggan.metrics.inception import (
     DIMENSIONS,
     Inception,
     find_inception,
-    full_float32,
     load_inception,
     resize_tf1,
 )
@@ -143,20 +142,6 @@ def test_bfloat16_is_near(random_weights: InceptionWeights, random_network: Ince
     assert rounded.dtype == np.float32
     error = np.linalg.norm(rounded - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert 1e-5 < error.max() < 0.05
-
-
-def test_full_float32_is_put_back() -> None:
-    """TensorFlow's switch is global, and a training beside us may want TF32."""
-    tf = pytest.importorskip("tensorflow")
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled
-    before = enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(True)
-    try:
-        with full_float32():
-            assert not enabled()
-        assert enabled()
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def test_reference_features(shared_data: Path, real_crops: np.ndarray, published: Inception) -> None:

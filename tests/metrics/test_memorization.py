@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from doggan.metrics import memorization
-from doggan.metrics.memorization import KERNEL_TINY, SCORER_TINY, memorization_distance, mifid, nearest
+from doggan.metrics.memorization import KERNEL_TINY, SCORER_TINY, mean_distance, memorization_distance, mifid, nearest
 
 
 def whole_matrix(generated: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +80,7 @@ def test_nearest_names_rows_as_given() -> None:
     # (1, −1) and (0, 0) have the sum zero; (3, 4) and (6, 8) are equally near, and the first counts.
     np.testing.assert_array_equal(index, [2, -1, 1, -1])
     np.testing.assert_allclose(distance, [0.2, np.nan, 0.0, np.nan], atol=1e-15)
+    assert mean_distance(distance) == memorization_distance(generated, real) == pytest.approx(0.1)
 
 
 def test_copies_and_constant_images_have_the_distance_zero() -> None:
@@ -144,6 +145,9 @@ def test_mifid() -> None:
     assert mifid(30.0, 0.0) == pytest.approx(3e16)
     assert (SCORER_TINY, KERNEL_TINY) == (1e-15, 1e-14)
     assert mifid(30.0, 0.0, tiny=KERNEL_TINY) == pytest.approx(3e15)
+    # As documented: only copies tell the two constants apart.
+    assert mifid(30.0, 1e-10, tiny=KERNEL_TINY) == pytest.approx(mifid(30.0, 1e-10), rel=1e-4)
+    assert mifid(30.0, 1e-11, tiny=KERNEL_TINY) != pytest.approx(mifid(30.0, 1e-11), rel=1e-4)
 
 
 def test_published_submissions(shared_data: Path) -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -48,6 +51,27 @@ def test_against_numpy(shape: tuple[int, ...]) -> None:
     assert features.shape == (2, DIMENSIONS)
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, [in_numpy(image) for image in images], rtol=1e-4, atol=1e-5)
+
+
+def test_products_are_in_full_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On GPUs they are rounded unless told otherwise; nothing here shows it on a CPU but the setting itself."""
+    inside = []
+
+    @contextmanager
+    def watched() -> Iterator[None]:
+        inside.append("in")
+        yield
+        inside.append("out")
+
+    class Model:
+        def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+            inside.append("predict")
+            return np.zeros((len(images), DIMENSIONS), np.float32)
+
+    monkeypatch.setattr(module, "full_float32", watched)
+    monkeypatch.setattr(module, "_model", lambda *shape: Model())
+    random_features(pictures(2, 32, 32, 3))
+    assert inside == ["in", "predict", "out"]
 
 
 @pytest.mark.both_backends

@@ -12,7 +12,7 @@ from doggan.errors import DogganError
 from doggan.metrics.callback import ScoreCallback, Scorer
 from doggan.runs import Run, load_generator, train
 from doggan.runs.board import Board
-from doggan.runs.recorder import Stop
+from doggan.runs.stop import Stop
 
 QUICK = ("train.sample_every=0",)  # drawing takes longer than training such a run
 

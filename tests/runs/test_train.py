@@ -18,7 +18,7 @@ from doggan.errors import DogganError
 from doggan.metrics.callback import ScoreCallback, Scorer
 from doggan.runs import Run, load_generator, train
 from doggan.runs.history import COLUMNS, History
-from doggan.runs.recorder import Stop
+from doggan.runs.stop import Stop
 
 
 def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):

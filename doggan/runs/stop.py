@@ -1,0 +1,57 @@
+"""What ends a run before its last epoch."""
+
+import math
+import time
+from typing import Any
+
+import keras
+
+DIVERGED = "the losses are no longer numbers; start again with a lower rate"
+TIME_UP = "the time is up"
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends training after the step in progress: when asked to, when the losses are no longer numbers, or by a deadline.
+
+    Scores keep to the deadline, going by how long the last one took. None is started that would end later, and
+    training ends so early that its last state can be scored too. Where that score would follow the one before it after
+    less training than it takes itself, it is left out, and training goes on to the deadline.
+
+    Args:
+        deadline: of time.monotonic; None for none.
+        score_seconds: what the last score took, if one was made before.
+
+    Attributes:
+        reason: why training ended, or None.
+    """
+
+    def __init__(self, deadline: float | None = None, score_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.deadline = math.inf if deadline is None else deadline
+        self.reason: str | None = None
+        self.scored(score_seconds)
+
+    def ask(self, reason: str) -> None:
+        """Stop after this step; safe to call from a signal handler. The first reason stays."""
+        self.reason = self.reason or reason
+
+    def scored(self, seconds: float) -> None:
+        """Take note that a score has just been made, and how long it took."""
+        self.score_seconds = seconds
+        follows_too_soon = time.monotonic() + 2 * seconds >= self.deadline
+        self.until = self.deadline if follows_too_soon else self.deadline - seconds
+
+    def leaves_time(self) -> bool:
+        """Whether a score may be started."""
+        if self.reason == TIME_UP:  # after a step that may have ended a little late
+            return self.until < self.deadline
+        return time.monotonic() + self.score_seconds <= self.deadline
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        if not math.isfinite(float(logs["g_loss"]) + float(logs["d_loss"])):
+            self.reason = DIVERGED
+        if time.monotonic() >= self.until:
+            self.ask(TIME_UP)
+        if self.reason:
+            self._model.stop_training = True  # `self.model` would fetch all variables on JAX, at every step
