@@ -121,6 +121,27 @@ def test_a_run_whose_data_moved_says_how_to_name_them(doggan, tiny_images, tiny_
     assert doggan("train", tmp_path / "moved.npz", "--resume", run, "--quiet")[0] == 0
 
 
+def test_weights_that_are_missing_or_read_by_nobody_are_refused_before_a_run_is_made(
+    doggan, tiny_images, tiny_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "empty"))
+    data, run, weights = tmp_path / "tiny.npz", tmp_path / "run", tmp_path / "weights.npz"
+    tiny_images.save(data)
+    for options, message in (
+        (("--weights", weights), "The random extractor reads no weights"),
+        (("--weights", weights, "--dry-run"), "The random extractor reads no weights"),
+        (("--weights", weights, "--set", "train.score_every=0"), "The run is not scored"),
+        (("--weights", weights, "--set", "train.extractor=inception"), "weights.npz"),
+        (("--set", "train.extractor=inception"), "doggan download inception"),
+        (("--set", "train.extractor=inception", "--dry-run"), "doggan download inception"),
+    ):
+        status, _, err = doggan("train", data, "-r", tiny_recipe, "-o", run, *options, "--quiet")
+        assert status == 2
+        assert message in err
+        assert len(err.splitlines()) == 1
+    assert not run.exists()
+
+
 def test_another_backend_is_refused_in_one_sentence(dog_tree):
     import os
 

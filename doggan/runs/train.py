@@ -158,8 +158,7 @@ def train(
                 )
     finally:
         recorder.close()
-    if recorder.step > start:
-        _animate(run)
+    _animate(run)
     finished = recorder.step == total and stop.reason != DIVERGED
     out_of_time = scoring is not None and recorder.scored_at is None and not stop.leaves_time()
     return Outcome(recorder.step, total, None if finished else stop.reason, out_of_time)
@@ -173,8 +172,12 @@ def _score_the_end(gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
 
 
 def _animate(run: Run) -> None:
+    """Draw the sheets through time, unless that was done since the last of them."""
     sheets = run.sheets()
-    if sheets:
+    if not sheets:
+        return
+    newest = max(path.stat().st_mtime_ns for path in sheets.values())
+    if not run.gif.exists() or run.gif.stat().st_mtime_ns < newest:
         plots.write_gif(run.gif, list(sheets.values()), captions=[f"epoch {epoch}" for epoch in sheets])
 
 

@@ -13,11 +13,11 @@ def rows(run):
 
 def arrays(run, which="newest"):
     with np.load(run.checkpoints.find(which)) as file:
-        return {name: file[name] for name in file.files if name != "extra.seconds"}
+        return {name: file[name] for name in file.files if not name.endswith("seconds")}
 
 
 def assert_equal_runs(a, b):
-    """The newest and the best checkpoint, the table but for its seconds, and the sheets are the same."""
+    """The newest and the best checkpoint, the table but for its seconds, the sheets and `scores.png` are the same."""
     for which in ("newest", "best"):  # which is the newest where nothing is scored
         first, second = arrays(a, which), arrays(b, which)
         assert set(first) == set(second)
@@ -30,10 +30,14 @@ def assert_equal_runs(a, b):
     }
     with Image.open(a.gif) as first, Image.open(b.gif) as second:
         assert first.n_frames == second.n_frames
+    figures = [run.folder / "scores.png" for run in (a, b)]
+    if any(path.exists() for path in figures):
+        assert figures[0].read_bytes() == figures[1].read_bytes()
 
 
-def unscored(self, logs=None):
-    """In place of what scores the last step."""
+def unasked(self):
+    """In place of `Stop.leaves_time`: a run that was stopped is not scored where it stops."""
+    return not self.reason
 
 
 def stop_at(step):

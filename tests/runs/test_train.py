@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from run_checks import arrays, assert_equal_runs, rows, stop_at, unscored
+from run_checks import arrays, assert_equal_runs, rows, stop_at, unasked
 
 from doggan.errors import DogganError
-from doggan.metrics.callback import ScoreCallback, Scorer
+from doggan.metrics.callback import Scorer
 from doggan.runs import Run, load_generator, train
 from doggan.runs.history import COLUMNS, History
 from doggan.runs.stop import Stop
@@ -28,7 +28,7 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     assert capsys.readouterr().out == ""
     written = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
     assert written == {
-        "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "scores.png", "samples.gif",
+        "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "scores.json", "scores.png", "samples.gif",
         "checkpoints/best.npz",
         *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)), *(f"checkpoints/step-{s:08d}.npz" for s in (12, 16)),
     }  # fmt: skip
@@ -41,7 +41,18 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     with Image.open(run.gif) as gif:
         assert gif.n_frames >= 5
 
+    generator, step = load_generator(run, "newest")
+    assert step == 16
+    kernel = next(v for v in generator.variables if v.name == "kernel")
+    name = f"generator.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
+    np.testing.assert_array_equal(np.asarray(kernel.value), arrays(run)[name])
 
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    assert str(train(run, tiny_images, progress=False)) == "trained all 16 steps"  # and no further
+    assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+@pytest.mark.usefixtures("fast")
 def test_the_rates_in_the_table_follow_the_formula(start, tiny_images):
     run = start("run", "g_optimizer.lr=1e-3", "d_optimizer.lr=4e-3")
     train(run, tiny_images, progress=False)
@@ -51,14 +62,15 @@ def test_the_rates_in_the_table_follow_the_formula(start, tiny_images):
         assert float(row["d_lr"]) == pytest.approx(4e-3 * decay, rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("stops", [[4], pytest.param([2], marks=pytest.mark.both_backends), [5, 6, 13]])
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("stops", [pytest.param([2], marks=pytest.mark.both_backends), [4, 5, 6, 13]])
 def test_stopping_anywhere_and_resuming_equals_not_stopping(start, tiny_images, monkeypatch, stops):
     whole, broken = start("whole"), start("broken")
     train(whole, tiny_images, progress=False)
     for at in stops:
         with monkeypatch.context() as patch:
             patch.setattr(Stop, "on_train_batch_end", stop_at(at))
-            patch.setattr(ScoreCallback, "on_train_end", unscored)  # a stop has a row too, and might be the best
+            patch.setattr(Stop, "leaves_time", unasked)  # a stop that is scored has a row too, and might be the best
             outcome = train(Run.open(broken.folder), tiny_images, progress=False)
         assert outcome.step == at
         assert "--resume continues" in str(outcome)
@@ -66,22 +78,17 @@ def test_stopping_anywhere_and_resuming_equals_not_stopping(start, tiny_images, 
     assert_equal_runs(whole, broken)
 
 
-def test_a_finished_run_trains_no_further(start, tiny_images):
-    run = start("run")
-    train(run, tiny_images, progress=False)
-    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
-    assert str(train(run, tiny_images, progress=False)) == "trained all 16 steps"
-    assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
-
-
+@pytest.mark.usefixtures("fast")
 def test_a_deadline_stops_after_one_step_and_saves(start, tiny_images):
     run = start("run")
     outcome = train(run, tiny_images, deadline=time.monotonic() - 1, progress=False)
-    assert (outcome.step, outcome.stopped_by) == (1, "the time is up")
+    assert str(outcome) == "stopped at step 1 of 16: the time is up, without time for a last score; --resume continues"
+    assert all(row["random-kid"] == "" for row in rows(run))
     assert int(arrays(run)["step"]) == 1
-    assert load_generator(run)[1] == 1  # and not the untrained one, which has a score too
+    assert load_generator(run)[1] == 1  # and not the untrained one
 
 
+@pytest.mark.usefixtures("fast")
 def test_a_best_checkpoint_of_a_finished_epoch_outlives_a_worse_stop(start, tiny_images, monkeypatch):
     run = start("run", "train.score_every=1")
     scores = iter([9.0, 0.5, 0.7])  # untrained, epoch 1, the stop at step 6
@@ -95,6 +102,7 @@ def test_a_best_checkpoint_of_a_finished_epoch_outlives_a_worse_stop(start, tiny
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("fast")
 def test_losses_that_are_no_numbers_stop_the_run_and_save_nothing(start, tiny_images):
     run = start("run", "g_optimizer.lr=1e30", "d_optimizer.lr=1e30", "train.epochs=50")
     outcome = train(run, tiny_images, progress=False)
@@ -114,6 +122,7 @@ def test_the_step_is_one_compiled_graph_without_xla_on_a_cpu(start, tiny_images)
     assert gan.run_eagerly is False
 
 
+@pytest.mark.usefixtures("fast")
 def test_zoom_and_random_crops_train(start, tiny_images):
     run = start("run", "generator.base_size=4", "data.random_crop=true", "data.zoom=0.1", "train.epochs=1",
                 "train.score_every=0")  # fmt: skip
@@ -124,6 +133,7 @@ def test_zoom_and_random_crops_train(start, tiny_images):
         start("other", "generator.base_size=4", "data.random_crop=true")
 
 
+@pytest.mark.usefixtures("fast")
 def test_progress_prints_a_line_an_epoch(start, tiny_images, capsys):
     train(start("run", "train.epochs=2"), tiny_images, progress=True)
     out = capsys.readouterr().out
@@ -131,10 +141,12 @@ def test_progress_prints_a_line_an_epoch(start, tiny_images, capsys):
     assert [line.split()[1] for line in lines] == ["0/2", "1/2", "2/2"]
     for part in ("g_loss", " ± ", "D(real)", "D(fake)", "lr ", " s"):
         assert part in lines[-1]
-    assert out.splitlines()[1].startswith("  step 0 scored  random-kid ")
+    assert out.splitlines()[0] == "scores: random-conv, 16 samples against 32 training crops"
+    assert out.splitlines()[2].startswith("  step 0 scored  random-kid ")
     assert out.splitlines()[-1].endswith("(the best so far)")
 
 
+@pytest.mark.usefixtures("fast")
 def test_sheets_show_the_same_z_through_time(start, tiny_images):
     """A generator that does not learn draws the same sheet at every epoch."""
     run = start("run", "g_optimizer.lr=0", "generator.bn.momentum=0.999999999", "train.epochs=2")
@@ -143,9 +155,10 @@ def test_sheets_show_the_same_z_through_time(start, tiny_images):
     assert len(set(sheets)) == 1
 
 
+@pytest.mark.usefixtures("fast")
 def test_held_out_pictures_are_never_seen(start, tiny_images, tmp_path):
     """Other held-out pictures change nothing but the score."""
-    run, other = start("run"), start("other")
+    run, other = (start(name, "train.epochs=1") for name in ("run", "other"))
     images = tiny_images.images.copy()
     images[tiny_images.split == 1] = 255 - images[tiny_images.split == 1]
     from dataclasses import replace
@@ -162,20 +175,10 @@ def test_other_pictures_are_refused(start, tiny_images):
         train(start("run"), replace(tiny_images, images=255 - tiny_images.images), progress=False)
 
 
+@pytest.mark.usefixtures("fast")
 def test_fewer_pictures_may_be_used(start, tiny_images):
     run = start("run", "data.n_images=9", "train.epochs=1")
     assert train(run, tiny_images, progress=False).total_steps == 1
-
-
-def test_samples_come_from_the_checkpoint_asked_for(start, tiny_images):
-    run = start("run")
-    train(run, tiny_images, progress=False)
-    generator, step = load_generator(run, "newest")
-    assert step == 16
-    kernel = next(v for v in generator.variables if v.name == "kernel")
-    saved = arrays(run)
-    name = f"generator.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
-    np.testing.assert_array_equal(np.asarray(kernel.value), saved[name])
 
 
 def test_history_drops_what_lies_beyond_the_checkpoint(tmp_path):
@@ -220,23 +223,29 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_process_resumes_to_the_same_weights(tmp_path, tiny_images, tiny_recipe, how):
-    data = tmp_path / "tiny.npz"
+def test_a_killed_process_resumes_to_the_same_weights(start, tmp_path, tiny_images, tiny_recipe):
+    settings = ("train.epochs=30", "train.sample_every=30", "train.score_every=0")
+    whole, broken, data = start("whole", *settings), tmp_path / "broken", tmp_path / "tiny.npz"
+    train(whole, tiny_images, progress=False)
     tiny_images.save(data)
-    settings = ("--set", "train.epochs=30", "--set", "train.sample_every=30", "--set", "train.score_every=0")
-    arguments = (data, "--recipe", tiny_recipe, *settings, "--quiet", "--out")
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(*arguments, whole), check=True, stdout=subprocess.DEVNULL)
-    process = subprocess.Popen(command(*arguments, broken), stdout=subprocess.DEVNULL)
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    arguments = (data, "--recipe", tiny_recipe, *overrides, "--quiet", "--out", broken)
     checkpoints = Run(broken, None, None, None, None).folder / "checkpoints"
-    wait_for(lambda: len(list(checkpoints.glob("step-*.npz"))) > 1, process)
-    process.send_signal(how)
-    assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else 128 + signal.SIGTERM)
-    assert len(rows(Run.open(broken))) < 31
-    done = subprocess.run(command("--resume", broken, "--quiet"), check=True, capture_output=True, text=True)
+
+    def newest():
+        return max((path.name for path in checkpoints.glob("step-*.npz")), default="step-00000000.npz")
+
+    for how, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + signal.SIGTERM)):
+        before = newest()
+        process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL)
+        wait_for(lambda before=before: newest() > before, process)
+        process.send_signal(how)
+        assert process.wait(60) == status
+        assert len(rows(Run.open(broken))) < 31
+        arguments = ("--resume", broken, "--quiet")
+    done = subprocess.run(command(*arguments), check=True, capture_output=True, text=True)
     assert "trained all 120 steps" in done.stdout
-    assert_equal_runs(Run.open(whole), Run.open(broken))
+    assert_equal_runs(whole, Run.open(broken))
     assert [row["step"] for row in rows(Run.open(broken))] == [str(4 * epoch) for epoch in range(31)]
     assert not [path for path in Path(broken).rglob(".*") if path.is_file()]
 
@@ -255,4 +264,6 @@ def test_dry_run_says_what_it_would_cost_and_makes_nothing(tmp_path, tiny_images
     assert "generator parameters: " + f"{6 * 256 + 256 + 25 * 4 * 8 + 32 + 25 * 8 * 4 + 16 + 15:,}" in done.stdout
     assert "4 steps an epoch, 16 in all" in done.stdout
     assert "images/s" in done.stdout
+    assert "scores: random-conv, 16 samples against 32 training crops" in done.stdout
+    assert "3 times 16 samples and once 32 real pictures at " in done.stdout  # epochs 0, 2 and 4
     assert not out.exists()
