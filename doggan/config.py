@@ -100,7 +100,7 @@ class Train:
 
     The scores rank checkpoints; `extractor` says what features they are made of: "random" is cheap, and "inception",
     which needs its weights and takes far longer, gives the numbers people know, though not with their sample counts.
-    The metric mifid also needs the features of all training pictures.
+    The metric mifid also needs the features of all training pictures, once. `--dry-run` measures what scoring costs.
     """
 
     epochs: int = 280
