@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,24 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def doggan(monkeypatch, capsys):
+    """Run the command in this process: (exit status, stdout, stderr)."""
+    from doggan import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["doggan", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
 
 
 @pytest.fixture

@@ -7,24 +7,7 @@ import zipfile
 import pytest
 from PIL import Image
 
-from doggan import __version__, cli
-
-
-@pytest.fixture
-def doggan(monkeypatch, capsys):
-    """Run the command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doggan", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+from doggan import __version__
 
 
 def test_the_path_from_photographs_to_a_checked_zip(doggan, dog_tree, tiny64_recipe, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -12,23 +11,11 @@ from doggan.submission import write_submission
 
 
 @pytest.fixture
-def doggan(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, with an empty cache: (exit status, stdout, stderr)."""
+def doggan(doggan, monkeypatch, tmp_path):
+    """The command with an empty cache."""
     monkeypatch.setenv("DOGGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["doggan", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+    return doggan
 
 
 @pytest.fixture

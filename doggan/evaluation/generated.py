@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from doggan.errors import DogganError
-from doggan.metrics.pictures import read_picture, squash
+from doggan.metrics.pictures import PICTURE_SUFFIXES, Pixels, read_picture, squash
 from doggan.metrics.protocols import RealSet
 from doggan.sampling import generate
 from doggan.submission import COUNT, read_pictures
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _AT_A_TIME = 500  # pictures in memory as stored
 _THREADS = 4
 
@@ -129,7 +128,7 @@ def _from_folder(folder: Path, real: RealSet) -> Generated:
     paths = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     fit = _fit(real)
     first: tuple[Path, tuple[int, int]] | None = None
@@ -167,7 +166,7 @@ def _fitted(source: Path, images: NDArray[np.uint8], real: RealSet) -> Generated
         raise DogganError(f"{source} gives {len(images)} pictures and a score needs two.")
     size = images.shape[1], images.shape[2]
     _require_size(source, size, real)
-    colour = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
+    colour = Pixels(images).images
     fitted = colour if size == real.size else np.stack([_fit(real)(image) for image in colour])
     return Generated(fitted, notes=_squash_note(size, real))
 

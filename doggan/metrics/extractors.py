@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
+from doggan.metrics.batching import features_in_batches
 from doggan.metrics.pace import Pace
 
 PRECISIONS = ("float32", "bfloat16")
@@ -98,16 +99,16 @@ class RandomExtractor:
                 f"The random extractor works on pictures of {MIN_SIDE} to {MAX_SIDE} pixels and these are "
                 f"{width}×{height}; use another extractor."
             )
-        if pace is None:
-            with Pace(len(images), "random features", progress=progress) as own:
-                return self.features(images, batch_size=batch_size, pace=own)
-        size = batch_size or BATCH_SIZE
-        features = np.empty((len(images), self.dimensions), np.float32)
-        for start in range(0, len(images), size):
-            batch = images[start : start + size]
-            features[start : start + size] = random_features(batch, size)
-            pace.advance(len(batch))
-        return features
+        size = BATCH_SIZE if batch_size is None else batch_size
+        return features_in_batches(
+            lambda batch: random_features(batch, size),
+            images,
+            self.dimensions,
+            batch_size=size,
+            label="random features",
+            progress=progress,
+            pace=pace,
+        )
 
 
 def load_extractor(

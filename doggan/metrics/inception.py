@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import cache_folder
+from doggan.metrics.batching import features_in_batches, filled, require_rgb
 from doggan.metrics.extractors import PRECISIONS
 from doggan.metrics.inception_files import ARCHIVE_FILE, GRAPH_FILE, NPZ_FILE, REMEDY, TORCHSCRIPT_FILE
 from doggan.metrics.inception_network import DIMENSIONS, SIDE, Array, inception_network
@@ -92,22 +93,19 @@ class Inception:
         Returns:
             float32 [N, 2048].
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {images.shape}")
-        if pace is None:
-            with Pace(len(images), "Inception features", progress=progress) as own:
-                return self.features(images, batch_size=batch_size, pace=own)
+        require_rgb(images)
         size = _BATCH_SIZE if batch_size is None else batch_size
-        if size < 1:
-            raise ValueError(f"a batch has at least one image, not {size}")
         program = self._program(images.shape[1], images.shape[2])
-        features = np.empty((len(images), DIMENSIONS), np.float32)
         with full_float32():
-            for start in range(0, len(images), size):
-                batch = images[start : start + size]
-                features[start : start + size] = program(self._filled(batch, size))[: len(batch)]
-                pace.advance(len(batch))
-        return features
+            return features_in_batches(
+                lambda batch: program(filled(batch, size) if self._one_shape else batch),
+                images,
+                DIMENSIONS,
+                batch_size=size,
+                label="Inception features",
+                progress=progress,
+                pace=pace,
+            )
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the Inception Score takes for logits: `pool_3` times the softmax kernel, *without* its bias.
@@ -136,11 +134,6 @@ class Inception:
     def _one_shape(self) -> bool:
         """Whether a program serves one shape only, and another one would be compiled again."""
         return self.xla or keras.backend.backend() == "jax"
-
-    def _filled(self, batch: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-        if not self._one_shape:
-            return batch
-        return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
 
     def _program(self, height: int, width: int) -> Callable[[NDArray[np.uint8]], Any]:
         """Images of one size → features."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
+from doggan.metrics.batching import features_in_batches, filled, require_rgb
 from doggan.metrics.inception import default_folders, files_named, resize_tf1
 from doggan.metrics.pace import Pace
 from doggan.metrics.precision import full_float32
@@ -78,23 +79,19 @@ class NASNet:
         Returns:
             float32 [N, 4032].
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {images.shape}")
-        if pace is None:
-            with Pace(len(images), "NASNet features", progress=progress) as own:
-                return self.features(images, batch_size=batch_size, pace=own)
+        require_rgb(images)
         size = BATCH_SIZE if batch_size is None else batch_size
-        if size < 1:
-            raise ValueError(f"a batch has at least one image, not {size}")
         model = self._model(images.shape[1], images.shape[2])
-        features = np.empty((len(images), self.dimensions), np.float32)
         with full_float32():
-            for start in range(0, len(images), size):
-                batch = images[start : start + size]
-                filled = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
-                features[start : start + size] = model.predict_on_batch(filled)[: len(batch)]
-                pace.advance(len(batch))
-        return features
+            return features_in_batches(
+                lambda batch: model.predict_on_batch(filled(batch, size)),
+                images,
+                self.dimensions,
+                batch_size=size,
+                label="NASNet features",
+                progress=progress,
+                pace=pace,
+            )
 
     def _model(self, height: int, width: int) -> Any:
         if (height, width) not in self._by_size:

@@ -17,6 +17,8 @@ from PIL import Image
 from doggan.data.imageset import hash_images
 from doggan.errors import DogganError
 
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # of what a folder is searched for
+
 _THREADS = 4
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # offset of IHDR's bit depth (PNG specification, section 11.2.1)

@@ -27,12 +27,11 @@ import numpy as np
 from doggan.data.imageset import HELDOUT, TRAIN, ImageSet, hash_images
 from doggan.data.layout import NoLayout, find_layout
 from doggan.errors import DogganError
-from doggan.metrics.pictures import Pictures, Pixels, Squashed, stored_size
+from doggan.metrics.pictures import PICTURE_SUFFIXES, Pictures, Pixels, Squashed, stored_size
 
 KAGGLE_SIDE = 64
 SPLITS = ("train", "heldout", "all")
 
-_PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _STANFORD_ID = re.compile(r"n\d{8}_\d+")
 _NEARLY_ALL = 0.99
 _LARGEST_CROP = 128  # pixels; sets that were cut out for training are rarely larger, and all of one size
@@ -129,7 +128,7 @@ def find_photographs(folder: str | Path) -> list[Path]:
     try:
         return list(find_layout(folder).photographs.values())
     except NoLayout:  # no annotations, perhaps, and a score needs none
-        pictures = sorted(path for path in _files(folder) if path.suffix.lower() in _PICTURE_SUFFIXES)
+        pictures = sorted(path for path in _files(folder) if path.suffix.lower() in PICTURE_SUFFIXES)
     if len(pictures) < 2:
         raise DogganError(
             f"{folder} holds {len(pictures)} pictures (.jpg, .png) and a score needs two; give the folder of the "
