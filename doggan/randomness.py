@@ -1,15 +1,17 @@
 """Randomness as a function of (seed, step), so that nothing about it needs to be saved or kept in step.
 
 `keras.random` draws from a `SeedGenerator`, which counts in a variable. Here the counter is the training step
-itself: inside `step_scope(seed, step)` every `next_seed()` is a fresh stream that depends on the seed, the
+itself: inside `step_scope(seed, step)` every `uniform` and `normal` is a fresh stream that depends on the seed, the
 step and how many were asked for before it in this step, and on nothing else. Resuming a run at a step, or
 running it on several replicas, then gives the same draws without any bookkeeping.
+
+The generators of the backends differ. To compare them, the draws of a step can be handed in instead.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -17,16 +19,38 @@ from keras import ops
 _STREAMS = 1024  # streams per step; a step asks for a handful
 
 
+class Asked(NamedTuple):
+    """A draw that a step asked for: "uniform" in [0, 1) or standard "normal", float32 of this shape."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+class _Scope:
+    def __init__(self, seed: int, step: Any, draws: Sequence[Any] | None) -> None:
+        self.seed, self.step, self.draws = seed, step, draws
+        self.asked: list[Asked] = []
+
+    def draw(self, kind: str, shape: tuple[int, ...]) -> Any:
+        stream = len(self.asked)
+        self.asked.append(Asked(kind, shape))
+        if self.draws is not None:
+            if stream >= len(self.draws) or tuple(self.draws[stream].shape) != shape:
+                raise ValueError(f"draw {stream} of this step must be {kind} of shape {shape}")
+            return ops.convert_to_tensor(self.draws[stream], "float32")
+        if stream >= _STREAMS:
+            raise RuntimeError(f"more than {_STREAMS} random streams in one step")
+        return _SAMPLERS[kind](shape, dtype="float32", seed=StepSeed(self.seed, stream, self.step))
+
+
+_SAMPLERS = {"uniform": keras.random.uniform, "normal": keras.random.normal}
+
+
 class _Scopes(threading.local):
     """The open scopes, innermost last; per thread, since `tf.distribute` traces each replica in its own."""
 
     def __init__(self) -> None:
         self.open: list[_Scope] = []
-
-
-class _Scope:
-    def __init__(self, seed: int, step: Any) -> None:
-        self.seed, self.step, self.used = seed, step, 0
 
 
 _scopes = _Scopes()
@@ -47,21 +71,62 @@ class StepSeed(keras.random.SeedGenerator):
 
 
 @contextmanager
-def step_scope(seed: int, step: Any) -> Iterator[None]:
-    """Make `next_seed` available; `step` may be a Python integer or a scalar tensor."""
-    _scopes.open.append(_Scope(seed, step))
+def step_scope(seed: int, step: Any, draws: Sequence[Any] | None = None) -> Iterator[list[Asked]]:
+    """Make `uniform` and `normal` functions of the step; yields the list of what they are asked for, as it grows.
+
+    Args:
+        seed: of the run.
+        step: a Python integer or a scalar tensor.
+        draws: what `uniform` and `normal` return, in the order they are called; None draws.
+    """
+    scope = _Scope(seed, step, draws)
+    _scopes.open.append(scope)
     try:
-        yield
+        yield scope.asked
     finally:
         _scopes.open.pop()
+    if draws is not None and len(draws) > len(scope.asked):
+        raise ValueError(f"this step makes {len(scope.asked)} draws, and {len(draws)} were handed in")
 
 
-def next_seed() -> StepSeed | None:
-    """The next stream of the innermost `step_scope`, or None outside of any."""
+def _innermost() -> _Scope:
     if not _scopes.open:
-        return None
-    scope = _scopes.open[-1]
-    scope.used += 1
-    if scope.used >= _STREAMS:
-        raise RuntimeError(f"more than {_STREAMS} random streams in one step")
-    return StepSeed(scope.seed, scope.used, scope.step)
+        raise RuntimeError("draws are functions of a training step: open a step_scope around them")
+    return _scopes.open[-1]
+
+
+def in_step_scope() -> bool:
+    """Whether a `step_scope` is open."""
+    return bool(_scopes.open)
+
+
+def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Any:
+    """float32 of this shape, uniform in [low, high): the next draw of the innermost `step_scope`."""
+    return low + (high - low) * _innermost().draw("uniform", shape)
+
+
+def normal(shape: tuple[int, ...]) -> Any:
+    """float32 of this shape, standard normal: the next draw of the innermost `step_scope`."""
+    return _innermost().draw("normal", shape)
+
+
+def alternatives(*branches: Callable[[], Any]) -> list[Callable[[], Any]]:
+    """The branches of a condition, each of which draws as if it were the only one, however often it is traced.
+
+    What one asks for must be how the other begins: handed-in draws are those of the longer one.
+    """
+    asked = _innermost().asked
+    start = len(asked)
+
+    def alone(branch: Callable[[], Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            before = asked[start:]
+            del asked[start:]
+            result = branch()
+            if len(before) > len(asked) - start:
+                asked[start:] = before
+            return result
+
+        return run
+
+    return [alone(branch) for branch in branches]

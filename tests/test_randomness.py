@@ -6,21 +6,23 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import stats
 
-from doggan.randomness import next_seed, step_scope
+from doggan import randomness
+from doggan.randomness import Asked, in_step_scope, step_scope, uniform
 
 
 def normal(seed, step, streams=1):
     """The first `streams` draws of a step, 1000 values each."""
     with step_scope(seed, step):
-        return [ops.convert_to_numpy(keras.random.normal((1000,), seed=next_seed())) for _ in range(streams)]
+        return [ops.convert_to_numpy(randomness.normal((1000,))) for _ in range(streams)]
 
 
-def test_outside_of_a_scope_there_is_no_seed():
-    assert next_seed() is None
+def test_a_scope_is_open_only_within_it():
+    assert not in_step_scope()
     with step_scope(0, 0):
-        assert next_seed() is not None
-    assert next_seed() is None
+        assert in_step_scope()
+    assert not in_step_scope()
 
 
 @pytest.mark.both_backends
@@ -48,7 +50,7 @@ def test_large_and_negative_seeds():
 def test_compiled_step_draws_what_an_eager_one_does():
     def draw(step):
         with step_scope(5, step):
-            return keras.random.normal((1000,), seed=next_seed())
+            return randomness.normal((1000,))
 
     if keras.backend.backend() == "jax":
         import jax
@@ -64,8 +66,7 @@ def test_compiled_step_draws_what_an_eager_one_does():
 
 
 def test_seed_owns_no_variable():
-    with step_scope(0, 0):
-        seed = next_seed()
+    seed = randomness.StepSeed(seed=5, stream=2, step=3)
     assert not [v for v in vars(seed).values() if isinstance(v, keras.Variable)]
     np.testing.assert_array_equal(seed.next(), seed.next())
 
@@ -74,16 +75,16 @@ def test_seed_owns_no_variable():
 def test_innermost_scope_counts_and_the_outer_one_goes_on():
     expected = normal(1, 0, 2)
     with step_scope(1, 0):
-        first = ops.convert_to_numpy(keras.random.normal((1000,), seed=next_seed()))
+        first = ops.convert_to_numpy(randomness.normal((1000,)))
         np.testing.assert_array_equal(normal(2, 0), normal(2, 0))
-        second = ops.convert_to_numpy(keras.random.normal((1000,), seed=next_seed()))
+        second = ops.convert_to_numpy(randomness.normal((1000,)))
     np.testing.assert_array_equal([first, second], expected)
 
 
 def test_an_error_closes_the_scope():
     with pytest.raises(ZeroDivisionError), step_scope(0, 0):
         _ = 1 / 0
-    assert next_seed() is None
+    assert not in_step_scope()
 
 
 def test_threads_have_scopes_of_their_own():
@@ -94,7 +95,7 @@ def test_threads_have_scopes_of_their_own():
     def replica(name):
         with step_scope(1, 0):
             both_open.wait()
-            drawn[name] = [next_seed().seed for _ in range(3)]
+            drawn[name] = [float(randomness.normal(())) for _ in range(3)]
             both_open.wait()
 
     threads = [threading.Thread(target=replica, args=(i,)) for i in range(2)]
@@ -104,3 +105,96 @@ def test_threads_have_scopes_of_their_own():
         thread.join()
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
+
+
+@pytest.mark.both_backends
+def test_the_distributions():
+    with step_scope(0, 0):
+        between = ops.convert_to_numpy(uniform((100, 50), -2.0, 3.0))
+        standard = ops.convert_to_numpy(randomness.normal((100, 50)))
+    assert between.dtype == standard.dtype == np.float32
+    assert between.min() >= -2
+    assert between.max() < 3
+    assert stats.kstest(between.ravel(), stats.uniform(-2, 5).cdf).pvalue > 0.01
+    assert stats.kstest(standard.ravel(), stats.norm.cdf).pvalue > 0.01
+
+
+@pytest.mark.both_backends
+def test_float32_under_every_policy():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with step_scope(0, 0):
+            draws = uniform((2,), -1.0), randomness.normal((2,))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert [keras.backend.standardize_dtype(draw.dtype) for draw in draws] == ["float32", "float32"]
+
+
+def three_draws(draws=None):
+    """What a step with three draws is given and what it asked for."""
+    with step_scope(0, 0, draws) as asked:
+        drawn = uniform((2, 3), 1.0, 3.0), randomness.normal((4,)), uniform(())
+    return [ops.convert_to_numpy(x) for x in drawn], asked
+
+
+@pytest.mark.both_backends
+def test_a_step_lists_what_it_asked_for():
+    expected = [Asked("uniform", (2, 3)), Asked("normal", (4,)), Asked("uniform", ())]
+    drawn, asked = three_draws()
+    assert asked == expected
+    assert [x.shape for x in drawn] == [shape for _, shape in asked]
+    assert three_draws([np.zeros(shape) for _, shape in expected])[1] == expected
+
+
+@pytest.mark.both_backends
+def test_handed_draws_are_used_in_their_order():
+    """Uniform ones are in [0, 1) as `Asked` says, and are stretched to the range like any other."""
+    rng = np.random.default_rng(0)
+    draws = [rng.random((2, 3)), rng.standard_normal(4), rng.random(())]
+    drawn, _ = three_draws(draws)
+    for ours, theirs in zip(drawn, [1 + 2 * draws[0], *draws[1:]], strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.both_backends
+def test_handed_draws_may_be_tensors_of_a_compiled_step():
+    def draw(handed):
+        with step_scope(0, 0, handed):
+            return uniform((3,), -1.0), randomness.normal((2,))
+
+    handed = (np.array([0, 0.25, 0.5], "float32"), np.array([7, -7], "float32"))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        first, second = jax.jit(draw)(handed)
+    else:
+        import tensorflow as tf
+
+        first, second = tf.function(draw)(handed)
+    np.testing.assert_array_equal(ops.convert_to_numpy(first), [-1, -0.5, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(second), [7, -7])
+
+
+@pytest.mark.parametrize(
+    ("draws", "message"),
+    [
+        ([np.zeros((3, 2)), np.zeros(4), np.zeros(())], r"draw 0 .* uniform of shape \(2, 3\)"),
+        ([np.zeros((2, 3)), np.zeros((4, 1)), np.zeros(())], r"draw 1 .* normal of shape \(4,\)"),
+        ([np.zeros((2, 3)), np.zeros(4)], r"draw 2 .* uniform of shape \(\)"),
+        ([], "draw 0"),
+    ],
+)
+def test_handed_draws_of_another_shape_or_too_few_are_refused(draws, message):
+    with pytest.raises(ValueError, match=message):
+        three_draws(draws)
+    assert not in_step_scope()
+
+
+def test_handed_draws_belong_to_their_own_scope():
+    with step_scope(0, 0, [np.ones(2), np.full(2, 2)]):
+        first = uniform((2,))
+        np.testing.assert_array_equal(normal(2, 0), normal(2, 0))
+        second = uniform((2,))
+    np.testing.assert_array_equal([np.array(first), np.array(second)], [[1, 1], [2, 2]])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from doggan import randomness
 
@@ -14,11 +15,13 @@ class Dropout(keras.layers.Dropout):
     In training inside `doggan.randomness.step_scope(seed, step)` the mask depends on the seed, the step and
     the order of the calls within the step, and on nothing that was drawn before: a resumed run drops what the
     uninterrupted one would have dropped, with nothing saved. Outside of such a scope it is Keras' own layer,
-    with its own seed. The masks of different backends differ, since their random number generators do.
+    with its own seed.
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        seed = randomness.next_seed() if training and self.rate > 0 else None
-        if seed is None:
+        if not (training and self.rate > 0 and randomness.in_step_scope()):
             return super().call(inputs, training=training)
-        return keras.random.dropout(inputs, self.rate, noise_shape=self.noise_shape, seed=seed)
+        sizes = zip(self.noise_shape or inputs.shape, inputs.shape, strict=True)
+        shape = tuple(size if chosen is None else chosen for chosen, size in sizes)
+        kept = randomness.uniform(shape) >= self.rate
+        return ops.where(kept, inputs / (1 - self.rate), ops.zeros_like(inputs))

@@ -17,7 +17,7 @@ from keras import layers
 
 from doggan.config import BatchNorm, Discriminator, Generator, Init
 from doggan.errors import DogganError
-from doggan.layers import ConvSN2D, ConvSN2DTranspose, DenseSN, Dropout
+from doggan.layers import BatchNormalization, ConvSN2D, ConvSN2DTranspose, DenseSN, Dropout
 
 _GENERATOR, _DISCRIMINATOR = 0, 1  # so that one seed gives two unrelated networks
 
@@ -103,7 +103,7 @@ def _after_convolution(x: Any, i: int, config: Generator | Discriminator, seeds:
     """Batch normalisation, activation and dropout, where the settings of layer `i` (from 0) ask for them."""
     if config.batch_norm[i]:
         bn: BatchNorm = config.bn
-        x = layers.BatchNormalization(epsilon=bn.epsilon, momentum=bn.momentum, name=f"bn_{i + 1}")(x)
+        x = BatchNormalization(epsilon=bn.epsilon, momentum=bn.momentum, name=f"bn_{i + 1}")(x)
     if config.slope == 0:
         x = layers.ReLU(name=f"relu_{i + 1}")(x)
     else:

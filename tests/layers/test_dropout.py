@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from gradients import losses_and_gradients
 from keras import ops
 from layer_checks import run_layer_test
 
@@ -58,8 +59,50 @@ def test_mean_is_kept_and_the_kept_are_scaled():
 
 
 @pytest.mark.both_backends
-def test_noise_shape_is_obeyed_in_a_step():
-    (outputs,) = dropped(Dropout(0.5, noise_shape=(64, 1)), seed=0, step=0)
+def test_handed_draws_below_the_rate_are_dropped():
+    """`numpy.where` by hand; the draw that equals the rate is kept."""
+    inputs = np.array([[1, 2, -3, 4], [5, -6, 7, 8]], "float32")
+    draws = np.array([[0.1, 0.25, 0.2499, 0.9], [0, 0.5, 0.24, 0.26]], "float32")
+    with step_scope(0, 0, [draws]) as asked:
+        outputs = Dropout(0.25)(inputs, training=True)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(outputs), [[0, 2 / 0.75, 0, 4 / 0.75], [0, -6 / 0.75, 0, 8 / 0.75]], rtol=1e-6
+    )
+    assert asked == [("uniform", (2, 4))]
+
+
+@pytest.mark.both_backends
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_keeps_its_dtype_the_mean_and_the_mask(policy):
+    """The mask is drawn in float32: that of the full-precision layer, with a rate that halves cannot write."""
+    layer, rate = Dropout(0.3, dtype=policy), 0.3
+    with step_scope(2, 5):
+        outputs = layer(ONES, training=True)
+    assert keras.backend.standardize_dtype(outputs.dtype) == policy.removeprefix("mixed_")
+    outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+    (full,) = dropped(Dropout(rate), seed=2, step=5)
+    np.testing.assert_array_equal(outputs > 0, full > 0)
+    np.testing.assert_allclose(outputs, full, rtol=2**-8)
+    assert outputs.mean() == pytest.approx(1, abs=4 * np.sqrt(rate / (1 - rate) / ONES.size) + 2**-8)
+
+
+@pytest.mark.both_backends
+def test_gradient_passes_where_the_input_does():
+    layer, inputs = Dropout(0.5), keras.Variable(ONES)
+    (outputs,) = dropped(layer, seed=1, step=1)
+
+    def total():
+        with step_scope(1, 1):
+            return [ops.sum(layer(inputs.value, training=True))]
+
+    _, ((gradient,),) = losses_and_gradients(total, [[inputs]], [])
+    np.testing.assert_array_equal(gradient, outputs)
+
+
+@pytest.mark.both_backends
+@pytest.mark.parametrize("noise_shape", [(64, 1), (None, 1)])
+def test_noise_shape_is_obeyed_in_a_step(noise_shape):
+    (outputs,) = dropped(Dropout(0.5, noise_shape=noise_shape), seed=0, step=0)
     assert (outputs == outputs[:, :1]).all()
     assert len(np.unique(outputs)) == 2
 
