@@ -11,9 +11,9 @@ from doggan.training.labels import flipped, hard_targets, noisy_targets
 pytestmark = pytest.mark.both_backends
 
 
-def draw(seed=0, step=0, batch=128, noise=None):
+def draw(seed=0, step=0, batch=128, n_fake=None, noise=None):
     with step_scope(seed, step):
-        targets = noisy_targets(batch, noise or LabelNoise())
+        targets = noisy_targets(batch, n_fake or batch, noise or LabelNoise())
     return ops.convert_to_numpy(targets.real)[:, 0], ops.convert_to_numpy(targets.fake)[:, 0]
 
 
@@ -24,6 +24,25 @@ def test_exactly_round_p_b_labels_flip_and_take_the_range_of_their_new_class(ste
     assert ((real >= 0.7) & (real <= 1.0)).sum() == 122
     assert (fake >= 0.7).sum() == 6
     assert ((fake >= 0.0) & (fake <= 0.3)).sum() == 122
+
+
+def test_each_side_flips_by_its_own_size():
+    real, fake = draw(batch=128, n_fake=50)
+    assert real.shape == (128,)
+    assert fake.shape == (50,)
+    assert (real <= 0.3).sum() == 6  # round(0.05 · 128)
+    assert (fake >= 0.7).sum() == 2  # round(0.05 · 50), the even one of 2 and 3
+
+
+def test_labels_are_those_of_the_draws():
+    noise = LabelNoise(flip=0.5, real=(0.7, 1.0), fake=(0.0, 0.4))
+    # The two smallest of the first draw flip; the second says how far into its range a label lies. Then the fakes.
+    draws = [[0.3, 0.1, 0.9, 0.2], [[0.0], [0.5], [1.0], [0.25]], [0.6, 0.4], [[0.5], [0.5]]]
+    with step_scope(0, 0, [np.float32(d) for d in draws]) as asked:
+        targets = noisy_targets(4, 2, noise)
+    assert [tuple(a) for a in asked] == [("uniform", s) for s in [(4,), (4, 1), (2,), (2, 1)]]
+    np.testing.assert_allclose(ops.convert_to_numpy(targets.real)[:, 0], [0.7, 0.2, 1.0, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(targets.fake)[:, 0], [0.2, 0.85], rtol=1e-6)
 
 
 def test_smoothed_labels_fill_their_range():
@@ -57,6 +76,6 @@ def test_flips_are_distinct(batch, n):
 
 
 def test_published_labels_are_hard():
-    targets = hard_targets(3)
+    targets = hard_targets(3, 2)
     np.testing.assert_array_equal(ops.convert_to_numpy(targets.real), np.ones((3, 1)))
-    np.testing.assert_array_equal(ops.convert_to_numpy(targets.fake), np.zeros((3, 1)))
+    np.testing.assert_array_equal(ops.convert_to_numpy(targets.fake), np.zeros((2, 1)))
