@@ -176,7 +176,7 @@ def test_all_losses_before_the_first_epoch(tmp_path):
 
 @pytest.mark.parametrize("values", [[], [0.5], [0.7, float("nan"), 0.4], [1.0, float("inf")], np.linspace(1, 2, 200)])
 def test_epoch_losses(tmp_path, values):
-    plots.epoch_losses(tmp_path / "epoch.png", values, values, epoch=3)
+    plots.epoch_losses(tmp_path / "epoch.png", np.arange(len(values)), values, values, epoch=3)
     picture = read(tmp_path / "epoch.png")
     assert picture.shape == (540, 1200, 3)
     assert bool(has_colour(picture[80:], "#D55E00")) == bool(len(values))
@@ -199,7 +199,7 @@ def test_pyplot_is_never_loaded_and_matplotlib_only_for_figures(tmp_path):
 import sys
 from doggan import plots
 assert not any(name in sys.modules for name in ("matplotlib", "PIL", "keras", "tensorflow"))
-plots.epoch_losses({str(tmp_path / "epoch.png")!r}, [1, 2], [2, 1], 1)
+plots.epoch_losses({str(tmp_path / "epoch.png")!r}, [1, 2], [1, 2], [2, 1], 1)
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,7 @@
 """Commands that get and show data."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,12 @@ from doggan.cli.options import PATH, quiet_option
 from doggan.cli.startup import load_keras
 from doggan.errors import DogganError
 from doggan.files import cache_folder
+
+if TYPE_CHECKING:
+    from doggan.config import Config
+    from doggan.data.imageset import ImageSet
+
+_ROWS, _VIEWS = 8, 8  # of augmented.png
 
 
 @click.command()
@@ -37,21 +43,67 @@ def prepare(source: Path, out: Path, size: str, quiet: bool, **options: Any) -> 
 
 @click.command()
 @click.argument("data", type=PATH)
-@click.option("--out", "-o", type=PATH, default=Path(), help="Folder for sheet.png and breeds.png.")
+@click.option("--out", "-o", type=PATH, default=Path(), help="Folder for sheet.png, breeds.png and augmented.png.")
 @click.option("--n", type=click.IntRange(min=1), default=64, help="Crops on the sheet.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides which.")
-def look(data: Path, out: Path, n: int, seed: int) -> None:
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides which, and how they are augmented.")
+@click.option("--augment", "recipe", default=None, metavar="RECIPE", help="Also draw crops as this recipe (a name or "
+              "a .toml file) shows them to its discriminator.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of RECIPE; may be "
+              "repeated.")  # fmt: skip
+def look(data: Path, out: Path, n: int, seed: int, recipe: str | None, overrides: tuple[str, ...]) -> None:
     """Draw a labelled sheet of the crops in DATA (.npz) and the histogram of its breeds."""
     from doggan import plots
     from doggan.data.imageset import ImageSet
+    from doggan.recipes import load_recipe
 
+    if overrides and recipe is None:
+        raise DogganError("--set overrides the settings of a recipe; name it with --augment.")
+    config = None if recipe is None else load_recipe(recipe, overrides)
     images = ImageSet.load(data)
+    if config is not None:
+        augmented = out / "augmented.png"
+        _draw_augmented(augmented, images, config, min(n, _ROWS), seed)
     sheet, histogram = out / "sheet.png", out / "breeds.png"
     plots.labelled_sheet(sheet, images, n=n, seed=seed)
     click.echo(f"{len(images)} crops of {images.image_shape[0]} px, {len(images.class_names)} breeds\nsheet: {sheet}")
     if images.labels is not None:
         plots.class_histogram(histogram, images)
         click.echo(f"breeds: {histogram}")
+    if config is not None:
+        click.echo(f"augmented: {augmented}")
+
+
+def _draw_augmented(path: Path, images: "ImageSet", config: "Config", n: int, seed: int) -> None:
+    """Draw `n` pictures, and beside each what the discriminator sees of it in the first step.
+
+    Raises:
+        DogganError: that is the picture itself, or the policy names an unknown operation.
+    """
+    settings, noise = config.augment, config.instance_noise
+    if not settings.policy and noise.std == 0:
+        raise DogganError(
+            f"Recipe {config.recipe} augments nothing; give it a policy, for example --set "
+            """'augment.policy=["color","translation","cutout"]', or --set instance_noise.std=0.1."""
+        )
+    if settings.probability == 0 and noise.std == 0:
+        raise DogganError(
+            f"Recipe {config.recipe} begins with augment.probability = 0, so there is nothing to see yet; look ahead "
+            "with --set augment.probability=0.5."
+        )
+    load_keras()
+    from doggan import plots
+    from doggan.sampling import quantise
+    from doggan.training.augment import views
+
+    real = plots.representatives(images, n, seed).images
+    seen = quantise(views(real, settings, noise, _VIEWS, seed))
+    parts = []
+    if settings.policy:
+        at_first = " at first" if settings.target > 0 else ""
+        parts.append(f"{', '.join(settings.policy)}, each with probability {settings.probability:g}{at_first}")
+    if noise.std > 0:
+        parts.append(f"noise of standard deviation {noise.std:g}")
+    plots.augmented_sheet(path, real, seen, " · ".join(parts), f"as {config.recipe}'s discriminator sees it")
 
 
 @click.command()

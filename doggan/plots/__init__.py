@@ -3,17 +3,28 @@
 from doggan.plots.gif import write_gif
 from doggan.plots.losses import all_losses, epoch_losses
 from doggan.plots.scores import all_scores
-from doggan.plots.sheets import balanced_choice, class_histogram, display_name, grid, labelled_sheet, save_png
+from doggan.plots.sheets import (
+    augmented_sheet,
+    balanced_choice,
+    class_histogram,
+    display_name,
+    grid,
+    labelled_sheet,
+    representatives,
+    save_png,
+)
 
 __all__ = [
     "all_losses",
     "all_scores",
+    "augmented_sheet",
     "balanced_choice",
     "class_histogram",
     "display_name",
     "epoch_losses",
     "grid",
     "labelled_sheet",
+    "representatives",
     "save_png",
     "write_gif",
 ]

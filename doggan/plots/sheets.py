@@ -89,6 +89,18 @@ def balanced_choice(labels: NDArray[np.int32], n: int, seed: int) -> NDArray[np.
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
+def representatives(image_set: ImageSet, n: int, seed: int) -> ImageSet:
+    """`n` pictures of a set (or all), chosen by `balanced_choice`; without labels at random, in their order.
+
+    Raises:
+        DogganError: the set is empty.
+    """
+    if not len(image_set):
+        raise DogganError("There are no pictures to draw; prepare a data set that has some.")
+    labels = np.zeros(len(image_set), np.int32) if image_set.labels is None else image_set.labels
+    return image_set.select(balanced_choice(labels, n, seed))
+
+
 def labelled_sheet(path: str | Path, image_set: ImageSet, n: int = 64, seed: int = 0) -> None:
     """Write a sheet of `n` pictures, enlarged to about 128 pixels, with the class under each.
 
@@ -99,32 +111,62 @@ def labelled_sheet(path: str | Path, image_set: ImageSet, n: int = 64, seed: int
         DogganError: the set is empty.
         OSError: the file cannot be written.
     """
-    if not len(image_set):
-        raise DogganError(f"There are no pictures to draw for {path}; prepare a data set that has some.")
-    labels = image_set.labels
-    index = balanced_choice(np.zeros(len(image_set), np.int32) if labels is None else labels, n, seed)
+    chosen = representatives(image_set, n, seed)
+    labels = chosen.labels
     scale = max(1, round(128 / image_set.image_shape[1]))
     side, gap, text, title, margin = image_set.image_shape[1] * scale, 14, 44, 64, 24
     height = image_set.image_shape[0] * scale + (text if labels is not None else gap)
-    columns = math.ceil(math.sqrt(len(index)))
-    rows = math.ceil(len(index) / columns)
+    columns = math.ceil(math.sqrt(len(chosen)))
+    rows = math.ceil(len(chosen) / columns)
     width_px = 2 * margin + columns * (side + gap) - gap
     height_px = title + rows * height + margin
 
     canvas = np.full((height_px, max(width_px, 400), 3), 255, np.uint8)
     figure = new_figure(canvas.shape[1] / DPI, height_px / DPI)
-    for place, i in enumerate(index):
+    for place in range(len(chosen)):
         y, x = title + place // columns * height, margin + place % columns * (side + gap)
-        picture = grid(image_set.images[i : i + 1], scale=scale)
+        picture = grid(chosen.images[place : place + 1], scale=scale)
         canvas[y : y + len(picture), x : x + side] = picture
         if labels is not None:
-            name = display_name(image_set.class_names[labels[i]])
+            name = display_name(chosen.class_names[labels[place]])
             lines = textwrap.wrap(name, max(8, side // 7), max_lines=2, placeholder="…")
             _text(figure, canvas, x, y + len(picture) + 4, "\n".join(lines), size=6)
-    counted = f"{len(index):,} of {len(image_set):,} pictures"
+    counted = f"{len(chosen):,} of {len(image_set):,} pictures"
     if labels is not None:
-        counted += f" · {len(np.unique(labels[index]))} of {len(image_set.class_names)} classes"
+        counted += f" · {len(np.unique(labels))} of {len(image_set.class_names)} classes"
     _text(figure, canvas, margin, margin - 4, counted, size=10, weight="bold")
+    figure.figimage(canvas, zorder=-1)
+    save(figure, path)
+
+
+def augmented_sheet(
+    path: str | Path, real: NDArray[np.uint8], views: NDArray[np.uint8], title: str, explanation: str
+) -> None:
+    """Write a row per picture, enlarged to about 96 pixels: the real one, and apart from it what was made of it.
+
+    Args:
+        path: the PNG.
+        real: uint8 [N, H, W, C], N > 0.
+        views: uint8 [N, n, H, W, C], n > 0.
+        title: the first line.
+        explanation: of the views, above them.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    scale = max(1, round(96 / real.shape[2]))
+    gap, apart, head, margin = 6, 24, 100, 24
+    columns = grid(views.reshape(-1, *real.shape[1:]), views.shape[1], gap, scale)
+    left = grid(real, 1, gap, scale)
+    start = margin + left.shape[1] + apart
+
+    canvas = np.full((head + left.shape[0] + margin, max(start + columns.shape[1] + margin, 900), 3), 255, np.uint8)
+    canvas[head : head + left.shape[0], margin : margin + left.shape[1]] = left
+    canvas[head : head + left.shape[0], start : start + columns.shape[1]] = columns
+    figure = new_figure(canvas.shape[1] / DPI, canvas.shape[0] / DPI)
+    _text(figure, canvas, margin, margin - 4, title, size=10, weight="bold")
+    for x, text in ((margin, "real"), (start, explanation)):
+        _text(figure, canvas, x, head - 10, text, size=7.5, va="baseline")
     figure.figimage(canvas, zorder=-1)
     save(figure, path)
 
@@ -180,14 +222,15 @@ def _text(
     text: str,
     size: float,
     weight: str = "normal",
+    va: str = "top",
 ) -> None:
-    """Text whose top left corner is pixel (x, y) of a canvas that fills the figure."""
+    """Text from pixel x on, its top (or what `va` says) at pixel y of a canvas that fills the figure."""
     height, width = canvas.shape[:2]
     figure.text(
         x / width,
         1 - y / height,
         text,
-        va="top",
+        va=va,
         fontsize=size,
         fontweight=weight,
         color=INK,
