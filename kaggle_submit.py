@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import keras
 
 from doggan import cli
 from doggan.config import Config
@@ -32,8 +33,10 @@ from doggan.metrics.protocols import kaggle_set
 from doggan.metrics.scores import check_metrics
 from doggan.recipes import load_recipe
 from doggan.runs import Run, build_generator, load_generator, scores_wanted, start_run, train
-from doggan.sampling import generate, sampling_rate
+from doggan.sampling import BATCH_SIZE, generate, sampling_rate
 from doggan.submission import check_submission, read_submission, write_submission
+from doggan.training.checkpoints import describe_weights
+from doggan.training.statistics import batch_norms, reestimate
 
 MOST_SHEETS = 200  # sample sheets; with the rest, far below the 500 files that Kaggle keeps
 SCORING_SHARE = 0.25  # of the budget: scoring that would take more is left out
@@ -66,6 +69,7 @@ def kaggle_submit(
     recipe: str = "dogs-dcgan",
     overrides: tuple[str, ...] = (),
     count: int = 10_000,
+    bn_samples: int = 0,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Evaluation | None:
@@ -82,6 +86,7 @@ def kaggle_submit(
         hours: wall-clock budget.
         recipe, overrides: what to train; see `doggan.recipes.load_recipe`.
         count: pictures in the zip.
+        bn_samples: z that batch norm's statistics are re-estimated on before sampling; 0 takes those of training.
         progress: show bars and epoch lines.
         say: takes each line of the report.
 
@@ -89,7 +94,8 @@ def kaggle_submit(
         The score, or None where there was no network or no time for it.
 
     Raises:
-        DogganError: the input lacks what the recipe needs; nothing was trained then.
+        DogganError: the input lacks what the recipe needs, or the generator has no batch norm to re-estimate; nothing
+            was trained then.
         Interrupted: Ctrl-C or SIGTERM ended training; the zip is written, and not scored.
     """
     deadline = time.monotonic() + 3600 * hours
@@ -106,10 +112,10 @@ def kaggle_submit(
 
         weights = inception.source if inception is not None and _trains_with_inception(config) else None
         run = _open_run(output / "run", config, data, data_path, weights)
-        reserve = _reserve(run, inception, count, len(photographs), deadline, say)
+        reserve = _reserve(run, inception, count, bn_samples, len(photographs), deadline, say)
         outcome = train(run, data, weights=weights, deadline=deadline - reserve.seconds, progress=progress)
         say(str(outcome))
-        _write_zip(run, zip_path, count, progress, say)
+        _write_zip(run, zip_path, count, bn_samples, progress, say)
         outcome.raise_if_interrupted()
         if inception is None or reserve.scoring == 0:
             return None
@@ -138,11 +144,12 @@ def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path, wei
     return run
 
 
-def _write_zip(run: Run, path: Path, count: int, progress: bool, say: Callable[[str], None]) -> None:
-    generator, step = load_generator(run)
+def _write_zip(run: Run, path: Path, count: int, bn_samples: int, progress: bool, say: Callable[[str], None]) -> None:
+    generator, step = load_generator(run, bn_samples=bn_samples, progress=progress)
+    weights = describe_weights(run.checkpoints.find(), bn_samples=bn_samples)
     write_submission(generate(generator, count, seed=run.config.seed, progress=progress), path, count)
     try:
-        say(f"{check_submission(path, count)} (step {step})")
+        say(f"{check_submission(path, count)} (step {step}, {weights})")
     except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
         say(str(error))
 
@@ -210,7 +217,13 @@ def _find_network(source: Path, config: Config, say: Callable[[str], None]) -> I
 
 
 def _reserve(
-    run: Run, inception: Inception | None, count: int, n_photographs: int, deadline: float, say: Callable[[str], None]
+    run: Run,
+    inception: Inception | None,
+    count: int,
+    bn_samples: int,
+    n_photographs: int,
+    deadline: float,
+    say: Callable[[str], None],
 ) -> Reserve:
     """How long sampling and scoring the zip will take, by trying each on a few pictures.
 
@@ -220,6 +233,8 @@ def _reserve(
     rate = sampling_rate(generator)
     pictures = count + run.config.train.samples
     sampling = MARGIN * (pictures / rate + count / PICTURES_PER_SECOND + CLOSING)
+    if bn_samples:
+        sampling += MARGIN * _reestimating(generator, bn_samples, rate)
     if inception is None:
         return Reserve(sampling, 0.0)
     left = deadline - time.monotonic() - sampling
@@ -234,6 +249,14 @@ def _reserve(
     return Reserve(sampling, scoring)
 
 
+def _reestimating(generator: keras.Model, bn_samples: int, rate: float) -> float:
+    """Seconds to re-estimate batch norm: compiling, by trying it; then a pass per layer, the whole network at most."""
+    start = time.monotonic()
+    # In a few calls each, or TensorFlow warns of compiling at every other one.
+    reestimate(generator, BATCH_SIZE, seed=0, batch_size=BATCH_SIZE // 4)
+    return time.monotonic() - start + len(batch_norms(generator)) * bn_samples / rate
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--input", "source", type=click.Path(path_type=Path), default=Path("/kaggle/input"), help="Only read.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("/kaggle/working"), help="Gets images.zip.")
@@ -241,9 +264,17 @@ def _reserve(
 @click.option("--recipe", default="dogs-dcgan", help="Name of a recipe, or a .toml file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; may be repeated.")
 @click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures in the zip.")
+@click.option("--bn-samples", type=click.IntRange(min=0), default=0, help="z to re-estimate batch norm on; 0: do not.")
 @click.option("--quiet", "-q", is_flag=True, help="No bars, no epoch lines.")
 def command(
-    source: Path, output: Path, hours: float, recipe: str, overrides: tuple[str, ...], count: int, quiet: bool
+    source: Path,
+    output: Path,
+    hours: float,
+    recipe: str,
+    overrides: tuple[str, ...],
+    count: int,
+    bn_samples: int,
+    quiet: bool,
 ) -> None:
     """Prepare, train within the budget, write images.zip and score it."""
     kaggle_submit(
@@ -253,6 +284,7 @@ def command(
         recipe=recipe,
         overrides=overrides,
         count=count,
+        bn_samples=bn_samples,
         progress=not quiet,
         say=lambda text: click.echo(text),
     )

@@ -28,8 +28,9 @@ def test_the_path_from_photographs_to_a_checked_zip(doggan, dog_tree, tiny64_rec
     with Image.open(sheet) as picture:
         assert picture.mode == "RGB"
 
-    status, out, _ = doggan("submit", run, "-o", zip_path, "--count", 30, "--quiet")
+    status, out, _ = doggan("submit", run, "-o", zip_path, "--count", 30, "--bn-samples", 20, "--quiet")
     assert status == 0
+    assert ", averaged weights, batch norm re-estimated on 20 z\n" in out
     with zipfile.ZipFile(zip_path) as archive:
         assert sorted(archive.namelist()) == sorted(f"{i}.png" for i in range(30))
     assert doggan("check", zip_path, "--count", 30)[0] == 0
@@ -37,6 +38,26 @@ def test_the_path_from_photographs_to_a_checked_zip(doggan, dog_tree, tiny64_rec
     assert status == 2
     assert "10,000" in err
     assert out == ""
+
+
+def test_samples_come_from_the_average_the_generator_or_re_estimated_statistics(
+    doggan, tiny_images, tiny_recipe, tmp_path
+):
+    data, run = tmp_path / "tiny.npz", tmp_path / "run"
+    tiny_images.save(data)
+    settings = ("--set", "train.epochs=2", "--set", "train.score_every=0", "--set", "ema.half_life=50.0")
+    assert doggan("train", data, "-r", tiny_recipe, "-o", run, *settings, "--quiet")[0] == 0
+    written = []
+    for options, weights in (
+        ((), "averaged weights"),
+        (("--raw-generator",), "weights as trained"),
+        (("--bn-samples", 50), "averaged weights, batch norm re-estimated on 50 z"),
+        (("--raw-generator", "--bn-samples", 50), "weights as trained, batch norm re-estimated on 50 z"),
+    ):
+        sheet = tmp_path / "sheet.png"
+        assert doggan("sample", run, "--n", 9, "-o", sheet, *options)[1] == f"9 samples of step 8, {weights}: {sheet}\n"
+        written.append(sheet.read_bytes())
+    assert len(set(written)) == len(written)
 
 
 @pytest.mark.parametrize(

@@ -88,20 +88,27 @@ def test_a_run_is_sampled(doggan, tiny_images, tiny_recipe, tmp_path):
     first = record("--seed", 3, "--checkpoint", "newest")
     assert first["n_generated"] == 20
     assert first["protocol"].startswith("crops ")
-    assert first["sampled"] == {"checkpoint": "newest", "step": 8, "seed": 3}
+    assert first["sampled"] == {"checkpoint": "newest", "step": 8, "seed": 3, "weights": "averaged weights"}
     assert record("--seed", 3, "--checkpoint", "newest") == first
     assert record("--seed", 4, "--checkpoint", "newest")["scores"] != first["scores"]
     best = record("--seed", 3)
-    assert best["sampled"] == {"checkpoint": "best", "step": 4, "seed": 3}
+    assert best["sampled"] == {"checkpoint": "best", "step": 4, "seed": 3, "weights": "averaged weights"}
     assert best["scores"] == record("--seed", 3, "--checkpoint", 4)["scores"] != first["scores"]
     _, lines, _ = doggan(*arguments[:-1], "--count", 20)
-    assert "generated pictures: sampled from step 4 (checkpoint best) with seed 0" in lines.splitlines()
+    sampled = "generated pictures: sampled from step 4 (checkpoint best, averaged weights) with seed 0"
+    assert sampled in lines.splitlines()
+    raw = record("--seed", 3, "--checkpoint", "newest", "--raw-generator")
+    assert raw["sampled"]["weights"] == "weights as trained"
+    estimated = record("--seed", 3, "--checkpoint", "newest", "--bn-samples", 40)
+    assert estimated["sampled"]["weights"] == "averaged weights, batch norm re-estimated on 40 z"
+    assert len({one["scores"]["random-kid"] for one in (first, raw, estimated)}) == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--extractor", "random", "--count", 100), "is not a run"),
+        (("--extractor", "random", "--raw-generator", "--bn-samples", 9), "leave out --raw-generator, --bn-samples"),
         (("--extractor", "random", "--split", "train"), "is a folder and has no split 'train'"),
         (("--extractor", "random", "--evidence", "/dev/null/x.png"), "/dev/null/x.png cannot be written"),
         (("--extractor", "random", "--weights", "x.npz"), "leave x.npz out"),

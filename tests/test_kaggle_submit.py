@@ -14,6 +14,7 @@ from fake_extractor import FakeExtractor
 from doggan import cli, plots
 from doggan.errors import DogganError, Interrupted
 from doggan.recipes import load_recipe
+from doggan.runs import Run
 from doggan.runs.stop import Stop
 from doggan.submission import check_submission, write_submission
 
@@ -81,11 +82,11 @@ def kaggle_input(tmp_path_factory):
         path.chmod(0o755)
 
 
-def run(script, source, output, recipe, seconds, *overrides, count=40):
+def run(script, source, output, recipe, seconds, *overrides, count=40, bn_samples=0):
     lines = []
     score = script.kaggle_submit(
-        source, output, hours=seconds / 3600, recipe=str(recipe), overrides=overrides, count=count, progress=False,
-        say=lines.append,
+        source, output, hours=seconds / 3600, recipe=str(recipe), overrides=overrides, count=count,
+        bn_samples=bn_samples, progress=False, say=lines.append,
     )  # fmt: skip
     return score, "\n".join(lines)
 
@@ -131,7 +132,7 @@ def test_the_budget_stops_training_cleanly_and_the_next_call_continues(
         assert "without time" not in report
         assert check_submission(tmp_path / "images.zip", 40)
         assert len([path for path in tmp_path.rglob("*") if path.is_file()]) <= 500
-        assert "(step 0)" not in report
+        assert "(step 0," not in report
         stopped.append(int(report.split("stopped at step ")[1].split()[0]))
         with (tmp_path / "run" / "metrics.csv").open() as file:
             assert [int(row["step"]) for row in csv.DictReader(file) if row["random-kid"]] == stopped
@@ -277,3 +278,27 @@ def test_ctrl_c_still_writes_the_zip_and_is_passed_on(script, kaggle_input, tiny
     with pytest.raises(Interrupted, match="SIGINT"):
         run(script, kaggle_input, tmp_path, tiny64_recipe, 600, "train.epochs=50")
     assert check_submission(tmp_path / "images.zip", 40)
+
+
+def test_batch_norm_is_re_estimated_and_its_time_comes_out_of_the_budget(
+    script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch, clock
+):
+    _, report = run(script, kaggle_input, tmp_path, tiny64_recipe, 600, "train.epochs=1", bn_samples=30)
+    assert "averaged weights, batch norm re-estimated on 30 z)" in report
+
+    def compiles(generator, n, seed, batch_size):
+        clock.ahead += 7.0
+
+    monkeypatch.setattr(script, "reestimate", compiles)
+    monkeypatch.setattr(script, "sampling_rate", lambda generator: 10.0)
+    with_it, without = (
+        script._reserve(Run.open(tmp_path / "run"), None, 40, n, 24, clock() + 600, print).seconds for n in (3000, 0)
+    )
+    assert with_it - without == pytest.approx(script.MARGIN * (7 + 2 * 3000 / 10), abs=0.5)  # of two layers
+
+
+def test_batch_norm_that_is_not_there_is_said_before_training(script, kaggle_input, tiny64_recipe, tmp_path):
+    without = ("generator.batch_norm=[false,false]", "train.epochs=1", "train.score_every=0")
+    with pytest.raises(DogganError, match="leave --bn-samples out"):
+        run(script, kaggle_input, tmp_path, tiny64_recipe, 600, *without, bn_samples=30)
+    assert not list((tmp_path / "run").glob("checkpoints/*"))

@@ -10,6 +10,9 @@ checkpoint_option = click.option("--checkpoint", default="best", help='"best", "
 truncation_option = click.option("--truncation", type=click.FloatRange(min=0, min_open=True), default=None,
                            help="Draw z again beyond so many standard deviations.")  # fmt: skip
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides z.")
+raw_option = click.option("--raw-generator", "raw", is_flag=True, help="The weights as trained, not their average.")
+bn_samples_option = click.option("--bn-samples", type=click.IntRange(min=0), default=0, help="Fresh z to re-estimate "
+                                 "batch norm's statistics on; 0 takes those saved.")  # fmt: skip
 weights_option = click.option("--weights", type=PATH, default=None, help="File of the network that scores; found by "
                               "itself in the cache or Kaggle's input.")  # fmt: skip
 
@@ -18,7 +21,7 @@ def options_given(*names: str) -> str:
     """Those of the options that the user typed, as typed."""
     context = click.get_current_context()
     return ", ".join(
-        {"overrides": "--set"}.get(name, "--" + name.replace("_", "-"))
+        {"overrides": "--set", "raw": "--raw-generator"}.get(name, "--" + name.replace("_", "-"))
         for name in names
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     )

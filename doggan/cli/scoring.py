@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, options_given, quiet_option, seed_option, weights_option
+from doggan.cli.options import (
+    PATH,
+    bn_samples_option,
+    checkpoint_option,
+    options_given,
+    quiet_option,
+    raw_option,
+    seed_option,
+    weights_option,
+)
 from doggan.cli.startup import load_keras
 from doggan.errors import DogganError
 
@@ -27,6 +36,8 @@ from doggan.errors import DogganError
 @click.option("--count", type=click.IntRange(min=2), default=10_000, help="Pictures to sample from a run.")
 @seed_option
 @checkpoint_option
+@raw_option
+@bn_samples_option
 @click.option("--evidence", type=PATH, default=None, metavar="PNG", help="Draw the pictures nearest to a real one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep features in the user's cache folder.")
@@ -78,6 +89,6 @@ def _require_run_for_sampling(source: Path) -> None:
     """What decides the sampling of a run must not be ignored where nothing is sampled."""
     if (source / "config.json").exists():
         return
-    given = options_given("count", "seed", "checkpoint")
+    given = options_given("count", "seed", "checkpoint", "raw", "bn_samples")
     if given and source.exists():
         raise DogganError(f"{source} is not a run, and its pictures are taken as they are; leave out {given}.")

@@ -2,14 +2,17 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import click
 
 from doggan.cli.options import (
     PATH,
+    bn_samples_option,
     checkpoint_option,
     options_given,
     quiet_option,
+    raw_option,
     seed_option,
     truncation_option,
     weights_option,
@@ -89,20 +92,24 @@ def _require_plain_resume() -> None:
 @click.option("--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet.")
 @click.option("--out", "-o", type=PATH, default=Path("samples.png"), help="The PNG to write.")
 @checkpoint_option
+@raw_option
+@bn_samples_option
 @truncation_option
 @seed_option
-def sample(run: Path, n: int, out: Path, checkpoint: str, truncation: float | None, seed: int) -> None:
+def sample(
+    run: Path, n: int, out: Path, checkpoint: str, raw: bool, bn_samples: int, truncation: float | None, seed: int
+) -> None:
     """Draw a sheet of pictures from a RUN's generator."""
     import numpy as np
 
     load_keras()
-    from doggan import plots, runs
+    from doggan import plots
     from doggan.sampling import generate
 
-    generator, step = runs.load_generator(runs.Run.open(run), checkpoint)
+    generator, step, weights = _load_generator(run, checkpoint, raw, bn_samples, progress=True)
     pictures = np.concatenate(list(generate(generator, n, seed=seed, truncation=truncation)))
     plots.save_png(out, plots.grid(pictures))
-    click.echo(f"{n} samples of step {step}: {out}")
+    click.echo(f"{n} samples of step {step}, {weights}: {out}")
 
 
 @click.command()
@@ -110,20 +117,41 @@ def sample(run: Path, n: int, out: Path, checkpoint: str, truncation: float | No
 @click.option("--out", "-o", type=PATH, default=Path("images.zip"), help="The zip to write.")
 @click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures; the competition wants 10,000.")
 @checkpoint_option
+@raw_option
+@bn_samples_option
 @truncation_option
 @seed_option
 @quiet_option
-def submit(run: Path, out: Path, count: int, checkpoint: str, truncation: float | None, seed: int, quiet: bool) -> None:
+def submit(
+    run: Path,
+    out: Path,
+    count: int,
+    checkpoint: str,
+    raw: bool,
+    bn_samples: int,
+    truncation: float | None,
+    seed: int,
+    quiet: bool,
+) -> None:
     """Write images.zip from a RUN's generator, and check it."""
     load_keras()
-    from doggan import runs
     from doggan.sampling import generate
     from doggan.submission import check_submission, write_submission
 
-    generator, step = runs.load_generator(runs.Run.open(run), checkpoint)
+    generator, step, weights = _load_generator(run, checkpoint, raw, bn_samples, progress=not quiet)
     batches = generate(generator, count, seed=seed, truncation=truncation, progress=not quiet)
-    click.echo(f"{write_submission(batches, out, count)}, from step {step}")
+    click.echo(f"{write_submission(batches, out, count)}, from step {step}, {weights}")
     click.echo(str(check_submission(out, count)))
+
+
+def _load_generator(folder: Path, checkpoint: str, raw: bool, bn_samples: int, progress: bool) -> tuple[Any, int, str]:
+    """The generator of a run, its step, and what its weights are."""
+    from doggan import runs
+    from doggan.training.checkpoints import describe_weights
+
+    run = runs.Run.open(folder)
+    generator, step = runs.load_generator(run, checkpoint, raw=raw, bn_samples=bn_samples, progress=progress)
+    return generator, step, describe_weights(run.checkpoints.find(checkpoint), raw=raw, bn_samples=bn_samples)
 
 
 @click.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from doggan.metrics.pictures import PICTURE_SUFFIXES, Pixels, read_picture, squa
 from doggan.metrics.protocols import RealSet
 from doggan.sampling import generate
 from doggan.submission import COUNT, read_pictures
+
+if TYPE_CHECKING:
+    import keras
 
 _AT_A_TIME = 500  # pictures in memory as stored
 _THREADS = 4
@@ -29,14 +33,16 @@ class Sampled:
         checkpoint: as asked for: "best", "newest" or a number of steps.
         step: training steps of that checkpoint.
         seed: of z.
+        weights: in words, as `doggan.training.checkpoints.describe_weights` gives them.
     """
 
     checkpoint: str
     step: int
     seed: int
+    weights: str
 
     def __str__(self) -> str:
-        return f"sampled from step {self.step:,} (checkpoint {self.checkpoint}) with seed {self.seed}"
+        return f"sampled from step {self.step:,} (checkpoint {self.checkpoint}, {self.weights}) with seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ def read_generated(
     count: int = COUNT,
     seed: int = 0,
     checkpoint: str = "best",
+    raw: bool = False,
+    bn_samples: int = 0,
     progress: bool = False,
 ) -> Generated:
     """The pictures of a submission, a folder, an `.npz` or a run.
@@ -78,8 +86,9 @@ def read_generated(
             JPEG pictures, taken in the order of their names; an `.npz` with uint8 [N, H, W, 1 or 3] under `images` or
             `arr_0`; or the folder of a run, whose generator is sampled.
         real: what they will be compared with.
-        count, seed, checkpoint: of a run; see `doggan.sampling.generate` and `doggan.runs.load_generator`.
-        progress: show a bar while sampling.
+        count, seed: of a run; see `doggan.sampling.generate`.
+        checkpoint, raw, bn_samples: of a run; see `doggan.runs.load_generator`.
+        progress: show bars while sampling.
 
     Raises:
         DogganError: `source` is none of these; fewer than two pictures can be read; they differ in size, have 16 bits a
@@ -89,7 +98,8 @@ def read_generated(
     if not source.exists():
         raise DogganError(f"{source} does not exist; give a submission, a folder of pictures, an .npz or a run.")
     if source.is_dir() and (source / "config.json").exists():
-        images, sampled = _sampled(source, count, seed, checkpoint, progress)
+        sampled, generator = _load(source, seed, checkpoint, raw, bn_samples, progress)
+        images = np.concatenate(list(generate(generator, count, seed=seed, progress=progress)))
         return replace(_fitted(source, images, real), sampled=sampled)
     if source.is_dir():
         return _from_folder(source, real)
@@ -102,12 +112,16 @@ def read_generated(
     return replace(_fitted(source, pictures, real), names=names)
 
 
-def _sampled(folder: Path, count: int, seed: int, checkpoint: str, progress: bool) -> tuple[NDArray[np.uint8], Sampled]:
+def _load(
+    folder: Path, seed: int, checkpoint: str, raw: bool, bn_samples: int, progress: bool
+) -> tuple[Sampled, "keras.Model"]:
     from doggan import runs  # loads Keras, which the other sources do without
+    from doggan.training.checkpoints import describe_weights
 
-    generator, step = runs.load_generator(runs.Run.open(folder), checkpoint)
-    images = np.concatenate(list(generate(generator, count, seed=seed, progress=progress)))
-    return images, Sampled(checkpoint, step, seed)
+    run = runs.Run.open(folder)
+    generator, step = runs.load_generator(run, checkpoint, raw=raw, bn_samples=bn_samples, progress=progress)
+    weights = describe_weights(run.checkpoints.find(checkpoint), raw=raw, bn_samples=bn_samples)
+    return Sampled(checkpoint, step, seed, weights), generator
 
 
 def _from_npz(path: Path) -> NDArray[np.uint8]:

@@ -45,6 +45,8 @@ def evaluate(
     count: int = COUNT,
     seed: int = 0,
     checkpoint: str = "best",
+    raw: bool = False,
+    bn_samples: int = 0,
     evidence: str | Path | None = None,
     cache: FeatureCache | None = None,
     progress: bool = False,
@@ -52,7 +54,7 @@ def evaluate(
     """Score what is at `source` against what is at `real`.
 
     Args:
-        source, count, seed, checkpoint: see `read_generated`.
+        source, count, seed, checkpoint, raw, bn_samples: see `read_generated`.
         real, split: see `doggan.metrics.protocols.open_real`; what is at `real` decides the protocol. The memorization
             distance is always to training pictures, where those are known.
         metrics: names of `doggan.metrics.scores.METRICS`.
@@ -70,7 +72,16 @@ def evaluate(
     check_metrics(metrics, network)
     real_set = open_real(real, split)
     check_counts(metrics, real=len(real_set.pictures))
-    generated = read_generated(source, real_set, count=count, seed=seed, checkpoint=checkpoint, progress=progress)
+    generated = read_generated(
+        source,
+        real_set,
+        count=count,
+        seed=seed,
+        checkpoint=checkpoint,
+        raw=raw,
+        bn_samples=bn_samples,
+        progress=progress,
+    )
     return score(generated, real_set, network, metrics=metrics, evidence=evidence, cache=cache, progress=progress)
 
 

@@ -5,7 +5,8 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 _NAME = re.compile(r"step-(\d{8})\.npz")
 _BEST = "best.npz"
 _EXTRA = "extra."
+_AVERAGE = "average."
 # What a file that is cut or overwritten makes NumPy and zipfile raise; an OSError is the disk's, not the file's.
 _UNREADABLE = (
     ValueError,
@@ -125,20 +127,48 @@ def restore(gan: GAN, path: Path) -> None:
     """Give every variable of `gan` the value it has in the checkpoint at `path`.
 
     Raises:
-        DogganError: the file is damaged, or belongs to other networks or optimizers.
+        DogganError: the file is damaged, belongs to other networks or optimizers, or lacks the average `gan` keeps.
     """
+    if gan.average is not None and not has_average(path):
+        raise DogganError(
+            f"{path} holds no average of the generator, which this run is set to keep: a doggan without one wrote it. "
+            "Start a new run; or set ema.half_life to 0.0 in the run's config.json to continue without one."
+        )
     _assign(gan.saved_variables(), path)
 
 
-def restore_generator(generator: Any, path: Path) -> int:
-    """Give the generator alone its values from the checkpoint at `path` and return the checkpoint's step.
+def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> int:
+    """Give a generator the values that samples are drawn with and return the step of the checkpoint at `path`.
+
+    They are those of the generator's average where the checkpoint has one, unless `raw`: the weights as trained.
 
     Raises:
         DogganError: the file is damaged, or belongs to another network.
     """
-    named = {f"generator.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
+    owner = "average" if has_average(path) and not raw else "generator"
+    named = {f"{owner}.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
     _assign(named, path)
     return int(_read(path, ["step"])["step"])
+
+
+def has_average(path: Path) -> bool:
+    """Whether the checkpoint at `path` holds an average of the generator.
+
+    Raises:
+        DogganError: the file is damaged.
+    """
+    with _opened(path) as file:
+        return any(name.startswith(_AVERAGE) for name in file.files)
+
+
+def describe_weights(path: Path, *, raw: bool = False, bn_samples: int = 0) -> str:
+    """What `doggan.runs.load_generator` makes of the checkpoint at `path`, in words, for what is printed of samples.
+
+    Raises:
+        DogganError: the file is damaged.
+    """
+    weights = "averaged weights" if has_average(path) and not raw else "weights as trained"
+    return f"{weights}, batch norm re-estimated on {bn_samples:,} z" if bn_samples else weights
 
 
 def _assign(variables: dict[str, Any], path: Path) -> None:
@@ -160,12 +190,19 @@ def _write(path: Path, values: dict[str, np.ndarray], score: float | None) -> No
 
 
 def _read(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
-    """The arrays of `keys` that the file has; `meta` must be there."""
+    """The arrays of `keys` that the file has."""
+    with _opened(path) as file:
+        return {key: file[key] for key in keys if key in file.files}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as NumPy opens it; `meta` must be there. What is wrong with it while it is open is damage."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if json.loads(str(file["meta"]))["format_version"] > FORMAT_VERSION:
                 raise DogganError(f"{path} was written by a newer doggan; update doggan to use it.")
-            return {key: file[key] for key in keys if key in file.files}
+            yield file
     except _UNREADABLE as error:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged ({error}).") from None
 

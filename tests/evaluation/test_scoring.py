@@ -122,7 +122,7 @@ def test_a_line_per_metric() -> None:
     metrics = ("fid", "mifid", "kid", "prdc", "is")
     result = Evaluation(
         *(values, metrics, Named(), "kaggle", 10_000, 20_579, 0, 1, 18_522, "training"),
-        sampled=Sampled("best", 12_000, 3),
+        sampled=Sampled("best", 12_000, 3, "averaged weights"),
         standing="better than 49% of …",
         notes=("a", "b"),
     )
@@ -134,7 +134,7 @@ def test_a_line_per_metric() -> None:
         f"precision 0.7000, recall 0.1250, density 1.1000, coverage 0.5000: {made} images",
         "inception_score 5.2500 ± 0.1000: inception-2015-12-05 pool_3, protocol kaggle, 10,000 generated images",
         "mifid 61.5500 is better than 49% of …",
-        "generated pictures: sampled from step 12,000 (checkpoint best) with seed 3",
+        "generated pictures: sampled from step 12,000 (checkpoint best, averaged weights) with seed 3",
         "note: a",
         "note: b",
     ]
@@ -143,7 +143,7 @@ def test_a_line_per_metric() -> None:
     assert (record["extractor"], record["protocol"], record["n_real"]) == (Named.name, "kaggle", 20_579)
     assert (record["n_distance"], record["distance_to"]) == (18_522, "training")
     assert (record["epsilon"], record["tiny"]) == (0.1, 1e-15)
-    assert record["sampled"] == {"checkpoint": "best", "step": 12_000, "seed": 3}
+    assert record["sampled"] == {"checkpoint": "best", "step": 12_000, "seed": 3, "weights": "averaged weights"}
 
 
 def test_heldout_pictures_measure_quality_and_training_pictures_memorization(

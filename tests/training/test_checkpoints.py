@@ -4,17 +4,18 @@ import keras
 import numpy as np
 import pytest
 
+from doggan.config import Ema
 from doggan.errors import DogganError
-from doggan.training.checkpoints import Checkpoints, restore, restore_generator
+from doggan.training.checkpoints import Checkpoints, describe_weights, has_average, restore, restore_generator
 from doggan.training.gan import GAN, to_numpy
 
 pytestmark = pytest.mark.both_backends
 
 
-def make_gan(width=4):
+def make_gan(width=4, ema=None):
     generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width), keras.layers.BatchNormalization()])
     discriminator = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1)])
-    gan = GAN(generator, discriminator)
+    gan = GAN(generator, discriminator, ema=ema)
     gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
     return gan
 
@@ -138,3 +139,65 @@ def test_another_network_is_refused_before_anything_is_assigned(tmp_path):
         restore(other, path)
     for key, value in values(other).items():
         np.testing.assert_array_equal(value, before[key])
+
+
+def weights(net):
+    return [to_numpy(variable) for variable in net.variables]
+
+
+def test_samples_come_from_the_average_where_there_is_one_unless_asked_for_the_generator(tmp_path):
+    gan = make_gan(ema=Ema())
+    scramble(gan, 2)
+    gan.step.assign(7)
+    path = Checkpoints(tmp_path).save(gan)
+    assert has_average(path)
+    for raw, source in ((False, gan.average.generator), (True, gan.generator)):
+        generator = make_gan().generator
+        assert restore_generator(generator, path, raw=raw) == 7
+        for found, saved in zip(weights(generator), weights(source), strict=True):
+            np.testing.assert_array_equal(found, saved)
+    assert np.abs(weights(gan.generator)[0] - weights(gan.average.generator)[0]).max() > 0
+
+
+def test_an_average_comes_back_bit_for_bit(tmp_path):
+    gan, other = make_gan(ema=Ema()), make_gan(ema=Ema())
+    scramble(gan, 3)
+    restore(other, Checkpoints(tmp_path).save(gan))
+    for found, saved in zip(weights(other.average.generator), weights(gan.average.generator), strict=True):
+        np.testing.assert_array_equal(found, saved)
+
+
+def test_without_an_average_samples_come_from_the_generator(tmp_path):
+    gan, generator = make_gan(ema=Ema(half_life=0.0)), make_gan().generator
+    scramble(gan, 4)
+    path = Checkpoints(tmp_path).save(gan)
+    assert not has_average(path)
+    restore_generator(generator, path)
+    np.testing.assert_array_equal(weights(generator)[0], weights(gan.generator)[0])
+
+
+def test_a_run_that_keeps_an_average_does_not_continue_without_it(tmp_path):
+    """As a checkpoint of a doggan that kept none would have it: one sentence, and its remedy works."""
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path)
+    scramble(gan, 5)
+    checkpoints.save(gan)
+    with pytest.raises(DogganError, match=r"holds no average .* set ema\.half_life to 0\.0 in the run's config\.json"):
+        checkpoints.restore_newest(make_gan(ema=Ema()))
+    again = make_gan(ema=Ema(half_life=0.0))
+    assert checkpoints.restore_newest(again) is not None
+    np.testing.assert_array_equal(weights(again.generator)[0], weights(gan.generator)[0])
+
+
+def test_what_samples_are_drawn_with_is_said(tmp_path):
+    plain = Checkpoints(tmp_path / "plain").save(make_gan())
+    averaged = Checkpoints(tmp_path / "averaged").save(make_gan(ema=Ema()))
+    assert describe_weights(plain) == describe_weights(averaged, raw=True) == "weights as trained"
+    assert describe_weights(averaged) == "averaged weights"
+    assert describe_weights(averaged, bn_samples=10_000) == "averaged weights, batch norm re-estimated on 10,000 z"
+
+
+def test_a_damaged_checkpoint_is_said_to_be_damaged_whatever_is_asked_of_it(tmp_path):
+    (tmp_path / "best.npz").write_bytes(b"gone")
+    for ask in (has_average, describe_weights, lambda path: restore_generator(make_gan().generator, path)):
+        with pytest.raises(DogganError, match="is damaged"):
+            ask(tmp_path / "best.npz")
