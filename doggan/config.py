@@ -69,19 +69,63 @@ class LabelNoise:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Adam of one network; `lr` is the rate before the schedule."""
+    """The optimizer of one network; `lr` is the rate before the schedule.
 
+    Adam reads the betas, RMSprop `rho` and `momentum`, SGD `momentum`; Adam and RMSprop `epsilon`.
+    """
+
+    optimizer: str = "adam"  # adam | rmsprop | sgd
     lr: float = 2e-4
     beta_1: float = 0.5
     beta_2: float = 0.999
     epsilon: float = 1e-7
+    rho: float = 0.9
+    momentum: float = 0.0
+    clip_norm: float = 0.0  # gradients whose norm over all weights is larger are scaled down to it; 0 never
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """lr(step) = base · ½ (1 + cos(π · step / total)) for "cosine"; the base rate throughout for "constant"."""
+    """The course of both learning rates, from their base: "cosine", "linear" (both to zero), or "constant"."""
 
-    schedule: str = "cosine"  # cosine | constant
+    schedule: str = "cosine"  # cosine | linear | constant
+    warm_up: int = 0  # steps in which the rate rises linearly from zero to what the schedule says
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Gradient penalties on the discriminator, as factors of their terms in d_loss; 0 leaves one out."""
+
+    r1: float = 0.0  # γ of γ/2 · E‖∇D(real)‖²
+    r2: float = 0.0  # γ of the same on fakes
+    gp: float = 0.0  # λ of WGAN-GP's λ · E(‖∇D(x̂)‖ − 1)², x̂ between real and fake
+    interval: int = 1  # steps between penalties (lazy regularisation: the factors are multiplied by it)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Differentiable augmentation of what the discriminator sees, real and fake alike (DiffAugment, ADA)."""
+
+    policy: tuple[str, ...] = ()  # some of color, translation, cutout, in the order of their use
+    probability: float = 1.0  # of each, for each picture; where it adapts, its value at the first step
+    target: float = 0.0  # ADA: the mean sign of D(real) that the probability is steered to; 0 leaves it fixed
+    kimg: float = 500.0  # ADA: thousands of images in which the probability can go from 0 to 1
+
+
+@dataclass(frozen=True)
+class InstanceNoise:
+    """Normal noise on every picture the discriminator sees, fading linearly to none."""
+
+    std: float = 0.0  # at the first step, of pictures in [-1, 1]
+    until: float = 1.0  # share of the run at which it has faded
+
+
+@dataclass(frozen=True)
+class Ema:
+    """Exponential moving average of the generator, its batch-norm statistics included, which samples are drawn from."""
+
+    half_life: float = 10_000.0  # in images seen; 0 keeps no average
+    ramp_up: float = 0.05  # the half-life is at most this share of the images seen so far; 0 for no ramp
 
 
 @dataclass(frozen=True)
@@ -92,6 +136,7 @@ class Data:
     flip: bool = True  # mirror half of them
     zoom: float = 0.0  # cut a window down to 1 / (1 + zoom) of the side, then resize
     random_crop: bool = False  # pictures larger than the network's: a random window instead of an error
+    place: str = "auto"  # where batches are made: host | device (all pictures lie there, indices travel) | auto
 
 
 @dataclass(frozen=True)
@@ -106,6 +151,11 @@ class Train:
     epochs: int = 280
     batch_size: int = 128
     loss: str = "bce"
+    update: str = "simultaneous"  # simultaneous: both networks from one batch of fakes | alternating: D, then G
+    d_steps: int = 1  # alternating: D's updates per G's, each on `batch_size` pictures of its own
+    replay: int = 0  # one fake a step goes into a buffer of this size; once full, D learns from it, and it is emptied
+    precision: str = "float32"  # float32 | bfloat16 | float16 (with loss scaling): of the layers' arithmetic
+    steps_per_execution: int = 0  # steps in one call of the compiled function, at most; 0: 1 on a CPU, else 32
     sample_every: int = 1  # sample sheet and loss figures
     samples: int = 64  # pictures on the sheet, from a fixed z
     checkpoint_every: int = 1
@@ -132,4 +182,8 @@ class Config:
     g_optimizer: Optimizer = field(default_factory=Optimizer)
     d_optimizer: Optimizer = field(default_factory=Optimizer)
     lr: Schedule = field(default_factory=Schedule)
+    penalty: Penalty = field(default_factory=Penalty)
+    augment: Augment = field(default_factory=Augment)
+    instance_noise: InstanceNoise = field(default_factory=InstanceNoise)
+    ema: Ema = field(default_factory=Ema)
     train: Train = field(default_factory=Train)

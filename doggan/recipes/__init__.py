@@ -14,26 +14,40 @@ from doggan.errors import DogganError
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "labels": ("intended", "published"),
-    "lr.schedule": ("cosine", "constant"),
+    "lr.schedule": ("cosine", "linear", "constant"),
+    "g_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
+    "d_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
+    "data.place": ("auto", "host", "device"),
+    "train.update": ("simultaneous", "alternating"),
+    "train.precision": ("float32", "bfloat16", "float16"),
 }
 _AT_LEAST: dict[float, tuple[str, ...]] = {
     3: ("train.score_samples",),  # KID's standard error needs three
-    1: ("train.epochs", "train.batch_size", "train.samples", "train.keep", "generator.latent_dim"),
+    1: (
+        *("train.epochs", "train.batch_size", "train.samples", "train.keep", "train.d_steps"),
+        *("generator.latent_dim", "penalty.interval"),
+    ),
     0: (
         *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
-        *("train.score_every", "train.score_kimg"),
+        *("train.score_every", "train.score_kimg", "train.replay", "train.steps_per_execution"),
         *(
             f"{owner}.{key}"
             for owner in ("g_optimizer", "d_optimizer")
-            for key in ("lr", "beta_1", "beta_2", "epsilon")
+            for key in ("lr", "beta_1", "beta_2", "epsilon", "rho", "momentum", "clip_norm")
         ),
-        "label_noise.flip",
+        *("label_noise.flip", "lr.warm_up", "penalty.r1", "penalty.r2", "penalty.gp"),
+        *("augment.probability", "augment.target", "augment.kimg", "instance_noise.std", "instance_noise.until"),
+        *("ema.half_life", "ema.ramp_up"),
     ),
 }
 _AT_MOST: dict[float, tuple[str, ...]] = {
     1: (
-        "label_noise.flip",
-        *(f"{owner}.{key}" for owner in ("g_optimizer", "d_optimizer") for key in ("beta_1", "beta_2")),
+        *("label_noise.flip", "augment.probability", "augment.target", "instance_noise.until"),
+        *(
+            f"{owner}.{key}"
+            for owner in ("g_optimizer", "d_optimizer")
+            for key in ("beta_1", "beta_2", "rho", "momentum")
+        ),
     ),
 }
 

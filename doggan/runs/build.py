@@ -1,24 +1,28 @@
 """From a configuration to networks, optimizers and the plan of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import keras
 
 from doggan.config import Config
 from doggan.data.batches import BatchPlan, choose
+from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
-from doggan.losses import LOSSES
+from doggan.losses import LOSSES, PAIRED, UNDECIDED_AT_ZERO
 from doggan.metrics.callback import check_first
 from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.metrics.scores import METRICS
 from doggan.nets import DISCRIMINATORS, GENERATORS
 from doggan.nets.dcgan import check_discriminator, check_generator, image_size
 from doggan.runs.board import check_tensorboard
+from doggan.training.augment import POLICY
 from doggan.training.gan import GAN
-from doggan.training.schedules import make_optimizer
+from doggan.training.optimizers import make_optimizer
 
 TRAINING_EXTRACTORS = ("random", "inception")  # NASNet is too slow while training
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def training_images(config: Config, data: ImageSet) -> ImageSet:
@@ -57,17 +61,20 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
             f"them with --size {size}{crop}."
         )
+    _check_step(config)
     _check_scores(config, size)
     if config.train.tensorboard:
         check_tensorboard()
-    if len(images) < config.train.batch_size:
+    batch_size = config.train.batch_size * config.train.d_steps
+    if len(images) < batch_size:
+        per_step = f" for each of {config.train.d_steps} D steps" if config.train.d_steps > 1 else ""
         raise DogganError(
-            f"There are {len(images)} training pictures, fewer than one batch of {config.train.batch_size}; lower "
-            "train.batch_size."
+            f"There are {len(images)} training pictures, fewer than one batch of {config.train.batch_size}{per_step}; "
+            "lower train.batch_size."
         )
     return BatchPlan(
         n_images=len(images),
-        batch_size=config.train.batch_size,
+        batch_size=batch_size,
         seed=config.seed,
         stored_size=height,
         image_size=size,
@@ -78,30 +85,94 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
 
 def build_generator(config: Config, channels: int) -> keras.Model:
     """The generator of a configuration, freshly initialised."""
-    return GENERATORS[config.generator.network](config.generator, channels, config.seed)
+    with _precision(config):
+        return GENERATORS[config.generator.network](config.generator, channels, config.seed)
 
 
-def build_gan(config: Config, image_shape: tuple[int, int, int], steps_per_epoch: int) -> GAN:
-    """Both networks, their optimizers and the loss, compiled and ready for `fit`."""
+def build_discriminator(config: Config, image_shape: tuple[int, int, int]) -> keras.Model:
+    """The discriminator of a configuration, freshly initialised."""
+    with _precision(config):
+        return DISCRIMINATORS[config.discriminator.network](config.discriminator, image_shape, config.seed)
+
+
+def build_gan(
+    config: Config, image_shape: tuple[int, int, int], steps_per_epoch: int, pictures: DevicePictures | None = None
+) -> GAN:
+    """Both networks, their optimizers and the loss, compiled and ready for `fit`.
+
+    Args:
+        config: as `plan_data` has checked it.
+        image_shape: of the pictures the networks see.
+        steps_per_epoch: for the schedules.
+        pictures: the data set on the device; None where `fit` is given pictures.
+    """
+    total = steps_per_epoch * config.train.epochs
     gan = GAN(
         build_generator(config, image_shape[-1]),
-        DISCRIMINATORS[config.discriminator.network](config.discriminator, image_shape, config.seed),
+        build_discriminator(config, image_shape),
         labels=config.labels,
         label_noise=config.label_noise,
+        update=config.train.update,
+        d_steps=config.train.d_steps,
+        augment=config.augment,
+        instance_noise=config.instance_noise,
+        penalty=config.penalty,
+        ema=config.ema,
+        replay=config.train.replay,
         seed=config.seed,
+        total_steps=total,
+        pictures=pictures,
     )
-    total = steps_per_epoch * config.train.epochs
+    scaled = config.train.precision == "float16"
+    d_updates = config.train.d_steps + (1 / config.train.replay if config.train.replay else 0)
     gan.compile(
-        make_optimizer(config.g_optimizer, config.lr, total, "g_optimizer"),
-        make_optimizer(config.d_optimizer, config.lr, total, "d_optimizer"),
+        make_optimizer(config.g_optimizer, config.lr, total, "g_optimizer", loss_scaling=scaled),
+        make_optimizer(
+            config.d_optimizer, config.lr, total, "d_optimizer", loss_scaling=scaled, updates_per_step=d_updates
+        ),
         loss=config.train.loss,
     )
     return gan
 
 
+@contextmanager
+def _precision(config: Config) -> Iterator[None]:
+    """Layers made within compute in `train.precision`; their weights stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[config.train.precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def scores_wanted(config: Config) -> bool:
     """Whether the run is scored at all."""
     return config.train.score_every > 0 or config.train.score_kimg > 0
+
+
+def _check_step(config: Config) -> None:
+    train, augment = config.train, config.augment
+    if train.d_steps > 1 and train.update != "alternating":
+        raise DogganError(
+            f"train.d_steps = {train.d_steps} needs train.update=alternating; simultaneous updates are one for one."
+        )
+    if train.replay and train.loss in PAIRED:
+        raise DogganError(
+            f"train.replay = {train.replay} does not go with the loss {train.loss}, which pairs real pictures with "
+            "fakes; set train.replay=0."
+        )
+    for name in augment.policy:
+        _named(POLICY, name, "augment.policy")
+    if augment.target > 0 and not augment.policy:
+        raise DogganError("augment.target adapts an augmentation, and there is none; set augment.policy too.")
+    if augment.target > 0 and augment.kimg <= 0:
+        raise DogganError("augment.kimg must be positive where augment.target is set; the paper has 500.")
+    if augment.target > 0 and train.loss not in UNDECIDED_AT_ZERO:
+        raise DogganError(
+            f"augment.target goes by the sign of D(real), which says nothing under the loss {train.loss}; set "
+            f"train.loss to one of {', '.join(sorted(UNDECIDED_AT_ZERO))}, or augment.target=0."
+        )
 
 
 def _check_scores(config: Config, size: int) -> None:

@@ -1,16 +1,22 @@
 """`GAN`: a generator and a discriminator as one Keras model, trained with `compile` and `fit`."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from doggan.config import LabelNoise
+from doggan.config import Augment, Ema, InstanceNoise, LabelNoise, Penalty
 from doggan.errors import DogganError
-from doggan.losses import LOSSES
-from doggan.randomness import next_seed, step_scope
+from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, Targets
+from doggan.randomness import Asked, normal, step_scope
+from doggan.training.adaptive import AdaptiveProbability
+from doggan.training.augment import augment, instance_noise, noise_std
+from doggan.training.average import GeneratorAverage
 from doggan.training.labels import hard_targets, noisy_targets
+from doggan.training.moments import MeanStd
+from doggan.training.penalties import between, one_centred, state_kept, zero_centred
 
 if keras.backend.backend() == "tensorflow":
     from doggan.training.engine_tensorflow import Engine
@@ -22,30 +28,15 @@ else:
     )
 
 
-class MeanStd(keras.metrics.Metric):
-    """Running mean and standard deviation of a scalar over an epoch, by Welford's update (Technometrics 4, 1962)."""
+class Seen(NamedTuple):
+    """What an update saw: scalars g_loss, d_loss and penalty (not in d_loss), D's logits [B, 1], the fakes."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.count = self.add_variable((), "zeros", name="count")
-        self.mean = self.add_variable((), "zeros", name="mean")
-        self.squares = self.add_variable((), "zeros", name="squares")
-
-    def update_state(self, value: Any, sample_weight: None = None) -> None:
-        """Take in one scalar."""
-        count, before = self.count + 1.0, ops.convert_to_tensor(self.mean)
-        mean = before + (value - before) / count
-        self.squares.assign(self.squares + (value - before) * (value - mean))
-        self.mean.assign(mean)
-        self.count.assign(count)
-
-    def result(self) -> Any:
-        """The mean of what was taken in since the last reset."""
-        return ops.convert_to_tensor(self.mean)
-
-    def std(self) -> Any:
-        """The population standard deviation of the same."""
-        return ops.sqrt(self.squares / ops.maximum(self.count, 1.0))
+    g_loss: Any
+    d_loss: Any
+    penalty: Any
+    on_real: Any
+    on_fake: Any
+    fake: Any
 
 
 class _Both:
@@ -67,14 +58,26 @@ class GAN(Engine, keras.Model):
         generator: z float32 [B, latent_dim] → pictures [B, H, W, C] in [-1, 1].
         discriminator: pictures → logits [B, 1].
         labels: "intended" (flipped and smoothed as `label_noise` says) or "published" (hard).
-        seed: decides z, label noise and dropout masks of every step.
+        update: "simultaneous", both networks from one shared batch of fakes, as the reference solution does it; or
+            "alternating", `d_steps` updates of D, each on its own share of the batch and fresh fakes, then one of G.
+        augment, instance_noise: what the discriminator sees, real and fake alike; None leaves pictures alone.
+        penalty: gradient penalties on D; None for none.
+        ema: average of the generator, which samples are drawn from; None keeps none.
+        replay: the first fake of every step goes into a buffer of this size; when it is full, D is updated once on it
+            with the target 0, and it is emptied. 0 for none.
+        seed: decides z, label noise, augmentation and dropout masks of every step.
+        total_steps: of the run; instance noise fades by it.
+        pictures: uint8 pictures on the device, which `fit`'s indices are taken from (`doggan.data.device`); None where
+            `fit` takes pictures.
 
-    `fit` takes batches of real pictures, float32 [B, H, W, C] in [-1, 1], B static. Its logs are `g_loss`, `d_loss`
-    and the mean probabilities `d_real` and `d_fake` of the last step, and over the epoch so far `<name>_mean` and
-    `<name>_std` of each, summed inside the step.
+    `fit` takes elements (batch,) or (batch, draws). `batch` is float32 [d_steps · B, H, W, C] in [-1, 1], its size
+    static, or what `pictures` takes; `draws` replace the step's own random numbers, in the order of `asked`. Its logs
+    are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then `penalty` (which is not
+    counted in `d_loss`) and `augment_p` where there are such; each of the last step, and over the epoch so far
+    `<name>_mean` and `<name>_std`, summed inside the step.
 
-    The step number is a variable, and everything random is a function of it, so restoring the variables of the two
-    networks, the two optimizers and `step` continues exactly.
+    The step number is a variable, and everything random is a function of it, so restoring `saved_variables` continues
+    exactly.
     """
 
     def __init__(
@@ -84,22 +87,47 @@ class GAN(Engine, keras.Model):
         *,
         labels: str = "intended",
         label_noise: LabelNoise | None = None,
+        update: str = "simultaneous",
+        d_steps: int = 1,
+        augment: Augment | None = None,
+        instance_noise: InstanceNoise | None = None,
+        penalty: Penalty | None = None,
+        ema: Ema | None = None,
+        replay: int = 0,
         seed: int = 0,
+        total_steps: int = 1,
+        pictures: Any = None,
     ) -> None:
         super().__init__(name="gan")
         if labels not in ("intended", "published"):
             raise ValueError(f"labels are 'intended' or 'published', not {labels!r}")
-        self.generator = generator
-        self.discriminator = discriminator
+        if update not in ("simultaneous", "alternating"):
+            raise ValueError(f"update is 'simultaneous' or 'alternating', not {update!r}")
+        if d_steps > 1 and update == "simultaneous":
+            raise ValueError("d_steps above 1 needs update='alternating'")
+        self.generator, self.discriminator = generator, discriminator
         self.latent_dim = int(generator.input_shape[-1])
-        self.labels = labels
-        self.label_noise = label_noise or LabelNoise()
-        self.seed = seed
-        self.step = self.add_weight(
-            shape=(), dtype="int32", initializer="zeros", trainable=False, name="step", autocast=False
-        )
-        self.stats = [MeanStd(name) for name in ("g_loss", "d_loss", "d_real", "d_fake")]
+        self.labels, self.label_noise = labels, label_noise or LabelNoise()
+        self.update_rule, self.d_steps = update, d_steps
+        self.augment, self.instance_noise = augment or Augment(), instance_noise or InstanceNoise()
+        self.penalty = penalty or Penalty()
+        self.seed, self.total_steps, self.pictures = seed, total_steps, pictures
+        self.asked: tuple[Asked, ...] = ()  # of the last step that was traced
+        self.step = self._state("step", (), "int32")
+        self.buffer = self._state("replay", (replay, *generator.output_shape[1:])) if replay else None
+        self.average = GeneratorAverage(generator, ema) if ema is not None and ema.half_life > 0 else None
+        self.sampler = self.average.generator if self.average else generator
+        self.adaptive = AdaptiveProbability(self.augment) if self.augment.policy and self.augment.target > 0 else None
+        self.adaptive_variables = self.adaptive.variables if self.adaptive else []  # so that Keras finds them
+        names = ["g_loss", "d_loss", "d_real", "d_fake"]
+        names += ["penalty"] * self._penalised + ["augment_p"] * (self.adaptive is not None)
+        self.stats = [MeanStd(name) for name in names]
         self.built = True
+
+    def _state(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
+        return self.add_weight(
+            shape=shape, dtype=dtype, initializer="zeros", trainable=False, name=name, autocast=False
+        )
 
     def compile(
         self,
@@ -107,59 +135,219 @@ class GAN(Engine, keras.Model):
         d_optimizer: keras.optimizers.Optimizer,
         loss: str = "bce",
         jit_compile: bool | None = None,
+        steps_per_execution: int = 1,
     ) -> None:
         """Set the optimizers and the loss (a name in `doggan.losses.LOSSES`).
 
         XLA (`jit_compile`) is on by default where the backend has an accelerator and off on a CPU under TensorFlow,
-        where it makes these convolutions several times slower.
+        where it makes these convolutions several times slower. With `steps_per_execution` above 1 `fit` runs so many
+        steps in one call, logs the last one's numbers, and takes epochs of a multiple of it only.
         """
         if jit_compile is None:
             jit_compile = keras.backend.backend() == "jax" or has_accelerator()
-        super().compile(optimizer=None, loss=None, auto_scale_loss=False, jit_compile=jit_compile)
+        if self.buffer is not None and loss in PAIRED:
+            raise DogganError(f"The loss {loss} pairs real pictures with fakes, and a replay buffer has no pairs.")
+        super().compile(
+            optimizer=None,
+            loss=None,
+            auto_scale_loss=False,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
         self._loss_tracker = None
-        self.gan_loss = LOSSES[loss]
+        self.gan_loss, self.relativistic = LOSSES[loss], loss in RELATIVISTIC
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
         # Built now, so that their slots exist to be restored before the first step.
         g_optimizer.build(self.generator.trainable_variables)
         d_optimizer.build(self.discriminator.trainable_variables)
         self.optimizer = _Both(g_optimizer, d_optimizer)
 
+    def set_steps_per_execution(self, steps: int) -> None:
+        """Let the next `fit` run so many steps in one call; another number than before compiles again."""
+        if steps != self.steps_per_execution:
+            self.steps_per_execution: int = steps
+            self.train_function = None
+
     def call(self, z: Any, training: bool = False) -> Any:
-        """Pictures [B, H, W, C] in [-1, 1] from z [B, latent_dim]."""
-        return self.generator(z, training=training)
+        """Pictures [B, H, W, C] in [-1, 1] from z [B, latent_dim], by `sampler`."""
+        return self.sampler(z, training=training)
 
-    def step_on(self, real: Any) -> dict[str, Any]:
-        """One training step: draw z, make fakes, score real and fake, two losses, two updates."""
-        generator, discriminator = self.generator, self.discriminator
+    def step_on(self, batch: Any, draws: Sequence[Any] | None = None) -> dict[str, Any]:
+        """One training step: the updates of both networks, and what follows from them."""
+        step = ops.copy(self.step)
+        with step_scope(self.seed, step, draws) as asked:
+            real = batch if self.pictures is None else self.pictures(batch)
+            if self.update_rule == "simultaneous":
+                seen = self._update_both(real)
+            else:
+                for share in ops.split(real, self.d_steps):
+                    seen = self._update_discriminator(share)
+                seen = self._update_generator(share, seen)
+            if self.buffer is not None:
+                self._replay(self.buffer, step, seen)
+        self.asked = tuple(asked)
+        images = real.shape[0]
+        if self.average is not None:
+            self.average.update(self.generator, ops.cast(step, "float32") * images, images)
+        if self.adaptive is not None:
+            self.adaptive.update(seen.on_real, step, images)
+        self.step.assign(step + 1)
+        return self._logs(seen)
+
+    def _update_both(self, real: Any) -> Seen:
+        """Draw z, make fakes, score real and fake, two losses, two updates."""
         batch_size = real.shape[0]
-        with step_scope(self.seed, ops.convert_to_tensor(self.step)):
-            z = keras.random.normal((batch_size, self.latent_dim), seed=next_seed())
-            noisy = self.labels == "intended"
-            targets = noisy_targets(batch_size, self.label_noise) if noisy else hard_targets(batch_size)
+        z = normal((batch_size, self.latent_dim))
+        targets = self._targets(batch_size)
 
-            def forward() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-                fake = generator(z, training=True)
-                on_real = discriminator(real, training=True)
-                on_fake = discriminator(fake, training=True)
-                return self.gan_loss(on_real, on_fake, targets), (on_real, on_fake)
+        def forward(penalised: bool) -> tuple[tuple[Any, Any], Seen]:
+            fake = self.generator(z, training=True)
+            on_real, on_fake, penalty = self._judge_both(real, fake, penalised)
+            g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
+            losses = self.g_optimizer.scale_loss(g_loss), self.d_optimizer.scale_loss(d_loss + penalty)
+            return losses, Seen(g_loss, d_loss, penalty, on_real, on_fake, fake)
 
-            (g_loss, d_loss), (g_gradients, d_gradients), (on_real, on_fake) = self.losses_and_gradients(
-                forward, [generator.trainable_variables, discriminator.trainable_variables]
-            )
-            self.apply(self.g_optimizer, g_gradients, generator.trainable_variables)
-            self.apply(self.d_optimizer, d_gradients, discriminator.trainable_variables)
-        self.step.assign(self.step + 1)
+        (g_gradients, d_gradients), seen = self._differentiate(
+            forward, [self.generator.trainable_variables, self.discriminator.trainable_variables]
+        )
+        self.apply(self.g_optimizer, g_gradients, self.generator.trainable_variables)
+        self.apply(self.d_optimizer, d_gradients, self.discriminator.trainable_variables)
+        return seen
 
-        d_real, d_fake = ops.mean(ops.sigmoid(on_real)), ops.mean(ops.sigmoid(on_fake))
+    def _update_discriminator(self, real: Any) -> Seen:
+        """Draw z, make fakes, score real and fake, update D."""
+        batch_size = real.shape[0]
+        fake = ops.stop_gradient(self.generator(normal((batch_size, self.latent_dim)), training=True))
+        targets = self._targets(batch_size)
+
+        def forward(penalised: bool) -> tuple[tuple[Any], Seen]:
+            on_real, on_fake, penalty = self._judge_both(real, fake, penalised)
+            g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
+            seen = Seen(g_loss, d_loss, penalty, on_real, on_fake, fake)
+            return (self.d_optimizer.scale_loss(d_loss + penalty),), seen
+
+        (gradients,), seen = self._differentiate(forward, [self.discriminator.trainable_variables])
+        self.apply(self.d_optimizer, gradients, self.discriminator.trainable_variables)
+        return seen
+
+    def _update_generator(self, real: Any, before: Seen) -> Seen:
+        """Draw z, make fakes, score them, update G; D's side of the result is that of its update before."""
+        batch_size = real.shape[0]
+        z = normal((batch_size, self.latent_dim))
+
+        def forward() -> tuple[tuple[Any], Seen]:
+            fake = self.generator(z, training=True)
+            # Only a relativistic g_loss reads D(real); none reads the targets.
+            on_real = self.judge(real) if self.relativistic else before.on_real
+            g_loss, _ = self.gan_loss(on_real, self.judge(fake), hard_targets(batch_size, batch_size))
+            return (self.g_optimizer.scale_loss(g_loss),), before._replace(g_loss=g_loss, fake=fake)
+
+        (gradients,), seen = self.losses_and_gradients(forward, [self.generator.trainable_variables])
+        self.apply(self.g_optimizer, gradients, self.generator.trainable_variables)
+        return seen
+
+    def judge(self, images: Any) -> Any:
+        """D's logits [B, 1] on pictures, augmented and noisy as the step has it."""
+        p = self.augment.probability if self.adaptive is None else self.adaptive.value
+        images = augment(images, self.augment.policy, p)
+        if self.instance_noise.std > 0:
+            images = instance_noise(images, noise_std(self.instance_noise, self.step, self.total_steps))
+        return self.discriminator(images, training=True)
+
+    def _judge_both(self, real: Any, fake: Any, penalised: bool) -> tuple[Any, Any, Any]:
+        """(D(real), D(fake), the weighted sum of the penalties on D)."""
+        if not penalised:
+            return self.judge(real), self.judge(fake), ops.zeros(())
+        weights = self.penalty
+        on_real, r1 = self._judge_with_slope(real, weights.r1)
+        on_fake, r2 = self._judge_with_slope(fake, weights.r2)
+        penalty = r1 + r2
+        if weights.gp > 0:
+            with state_kept():
+                _, gradient = self.value_and_input_gradient(self.judge, between(real, fake))
+            penalty += weights.gp * one_centred(gradient)
+        return on_real, on_fake, weights.interval * penalty
+
+    def _judge_with_slope(self, images: Any, weight: float) -> tuple[Any, Any]:
+        """D's logits, and weight / 2 · E‖∇D‖² from the same forward pass."""
+        if weight == 0:
+            return self.judge(images), ops.zeros(())
+        logits, gradient = self.value_and_input_gradient(self.judge, images)
+        return logits, weight / 2 * zero_centred(gradient)
+
+    @property
+    def _penalised(self) -> bool:
+        return self.penalty.r1 > 0 or self.penalty.r2 > 0 or self.penalty.gp > 0
+
+    def _differentiate(
+        self, forward: Callable[[bool], tuple[tuple[Any, ...], Seen]], variables: Sequence[Sequence[Any]]
+    ) -> tuple[list[list[Any]], Seen]:
+        """Gradients of `forward`'s losses, with the penalties in the steps where they are due."""
+
+        def gradients(penalised: bool) -> tuple[list[list[Any]], Seen]:
+            return self.losses_and_gradients(lambda: forward(penalised), variables)
+
+        if not self._penalised or self.penalty.interval == 1:
+            return gradients(self._penalised)
+        due = ops.convert_to_tensor(self.step) % self.penalty.interval == 0
+        return self.cond(due, lambda: gradients(True), lambda: gradients(False))
+
+    def _targets(self, batch_size: int) -> Targets:
+        if self.labels == "published":
+            return hard_targets(batch_size, batch_size)
+        return noisy_targets(batch_size, batch_size, self.label_noise)
+
+    def _replay(self, buffer: Any, step: Any, seen: Seen) -> None:
+        """Keep the first fake; when the buffer is full, teach D that its content is fake, and empty it.
+
+        D(real) of the step stands still meanwhile: it counts only in the relativistic losses, which compare with it.
+        """
+        size = buffer.shape[0]
+        slot = step % size
+        here = ops.reshape(ops.equal(ops.arange(size, dtype="int32"), slot), (size, 1, 1, 1))
+        kept = ops.where(here, ops.stop_gradient(seen.fake[:1]), ops.convert_to_tensor(buffer))
+        buffer.assign(kept)
+
+        def learn() -> Any:
+            on_real = ops.stop_gradient(seen.on_real)
+
+            def forward() -> tuple[tuple[Any], Any]:
+                on_fake = self.judge(kept)
+                _, d_loss = self.gan_loss(on_real, on_fake, hard_targets(on_real.shape[0], size))
+                return (self.d_optimizer.scale_loss(d_loss),), d_loss
+
+            (gradients,), d_loss = self.losses_and_gradients(forward, [self.discriminator.trainable_variables])
+            self.apply(self.d_optimizer, gradients, self.discriminator.trainable_variables)
+            buffer.assign(ops.zeros_like(kept))
+            return d_loss
+
+        self.cond(ops.equal(slot, size - 1), learn, lambda: ops.zeros(()))
+
+    def _logs(self, seen: Seen) -> dict[str, Any]:
+        values = {
+            "g_loss": seen.g_loss,
+            "d_loss": seen.d_loss,
+            "d_real": ops.mean(ops.sigmoid(seen.on_real)),
+            "d_fake": ops.mean(ops.sigmoid(seen.on_fake)),
+            "penalty": seen.penalty,
+        }
+        if self.adaptive is not None:
+            values["augment_p"] = self.adaptive.value
         logs: dict[str, Any] = {}
-        for stat, value in zip(self.stats, (g_loss, d_loss, d_real, d_fake), strict=True):
-            stat.update_state(value)
-            logs |= {stat.name: value, f"{stat.name}_mean": stat.result(), f"{stat.name}_std": stat.std()}
+        for stat in self.stats:
+            stat.update_state(values[stat.name])
+            logs |= {
+                stat.name: values[stat.name],
+                f"{stat.name}_mean": stat.result(),
+                f"{stat.name}_std": stat.std(),
+            }
         return logs
 
     def saved_variables(self) -> dict[str, Any]:
         """Every variable that training moves, by a key that is stable between processes."""
         networks = {"generator": self.generator, "discriminator": self.discriminator}
+        if self.average is not None:
+            networks["average"] = self.average.generator
         optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         saved = {
             f"{owner}.{i:03d}.{variable.name}": variable
@@ -173,6 +361,9 @@ class GAN(Engine, keras.Model):
             for i, variable in enumerate(optimizer.variables)
         }
         saved |= {f"moments.{stat.name}.{v.name}": v for stat in self.stats for v in stat.variables}
+        saved |= {f"augment.{variable.name}": variable for variable in self.adaptive_variables}
+        if self.buffer is not None:
+            saved["replay"] = self.buffer
         return saved | {"step": self.step}
 
 

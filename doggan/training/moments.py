@@ -1,0 +1,32 @@
+"""Mean and standard deviation of what the step reports, summed inside the step."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class MeanStd(keras.metrics.Metric):
+    """Running mean and standard deviation of a scalar over an epoch, by Welford's update (Technometrics 4, 1962)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.count = self.add_variable((), "zeros", name="count")
+        self.mean = self.add_variable((), "zeros", name="mean")
+        self.squares = self.add_variable((), "zeros", name="squares")
+
+    def update_state(self, value: Any, sample_weight: None = None) -> None:
+        """Take in one scalar."""
+        count, before = self.count + 1.0, ops.convert_to_tensor(self.mean)
+        mean = before + (value - before) / count
+        self.squares.assign(self.squares + (value - before) * (value - mean))
+        self.mean.assign(mean)
+        self.count.assign(count)
+
+    def result(self) -> Any:
+        """The mean of what was taken in since the last reset."""
+        return ops.convert_to_tensor(self.mean)
+
+    def std(self) -> Any:
+        """The population standard deviation of the same."""
+        return ops.sqrt(self.squares / ops.maximum(self.count, 1.0))
