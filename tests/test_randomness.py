@@ -184,12 +184,31 @@ def test_handed_draws_may_be_tensors_of_a_compiled_step():
         ([np.zeros((2, 3)), np.zeros((4, 1)), np.zeros(())], r"draw 1 .* normal of shape \(4,\)"),
         ([np.zeros((2, 3)), np.zeros(4)], r"draw 2 .* uniform of shape \(\)"),
         ([], "draw 0"),
+        ([np.zeros((2, 3)), np.zeros(4), np.zeros(()), np.zeros(())], "makes 3 draws, and 4 were handed in"),
     ],
 )
-def test_handed_draws_of_another_shape_or_too_few_are_refused(draws, message):
+def test_handed_draws_of_another_shape_or_number_are_refused(draws, message):
     with pytest.raises(ValueError, match=message):
         three_draws(draws)
     assert not in_step_scope()
+
+
+def test_drawing_outside_of_a_step_is_refused():
+    with pytest.raises(RuntimeError, match="open a step_scope"):
+        uniform((2,))
+
+
+@pytest.mark.both_backends
+def test_branches_draw_as_if_each_were_the_only_one():
+    with step_scope(0, 0) as asked:
+        first = uniform((2,))
+        short, long = randomness.alternatives(lambda: [uniform((3,))], lambda: [uniform((3,)), uniform((4,))])
+        drawn = [branch() for branch in (short, long, short)]
+        after = uniform((5,))
+    np.testing.assert_array_equal(ops.convert_to_numpy(drawn[0][0]), ops.convert_to_numpy(drawn[1][0]))
+    np.testing.assert_array_equal(ops.convert_to_numpy(drawn[0][0]), ops.convert_to_numpy(drawn[2][0]))
+    assert [shape for _, shape in asked] == [(2,), (3,), (4,), (5,)]
+    assert len({float(ops.sum(x)) for x in (first, *drawn[1], after)}) == 4
 
 
 def test_handed_draws_belong_to_their_own_scope():

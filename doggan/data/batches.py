@@ -1,9 +1,11 @@
-"""Batches of pictures whose order and augmentation are functions of (seed, step), for TensorFlow and NumPy.
+"""Batches of pictures whose order and augmentation are functions of (seed, step): which, and on the host the pictures.
 
 Nothing here keeps a random state: the order of epoch e comes from (seed, e), the flips and windows of step s from
 (seed, s). A run that resumes at any step therefore sees exactly what it would have seen without stopping.
 """
 
+import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ORDER, _AUGMENT, _CHOICE = range(3)  # keeps the three uses of the seed apart
+_PARALLEL, _AHEAD = 4, 4  # batches that tf.data makes at once, and keeps ready
 
 
 class Draw(NamedTuple):
@@ -59,20 +62,23 @@ class BatchPlan:
         return self.zoom > 0 or self.stored_size != self.image_size
 
     def order(self, epoch: int) -> NDArray[np.int32]:
-        """The permutation of the pictures in epoch `epoch`, int32 [n_images]."""
-        return np.random.default_rng((self.seed, _ORDER, epoch)).permutation(self.n_images).astype(np.int32)
+        """The permutation of the pictures in epoch `epoch`, int32 [n_images], not to be written to."""
+        return _order(self.n_images, self.seed, epoch)
 
     def draws(self, start_step: int = 0) -> Iterator[Draw]:
         """What every step reads, from `start_step` on, without end."""
-        epoch, first = divmod(start_step, self.steps_per_epoch)
-        while True:
-            order = self.order(epoch)
-            for i in range(first, self.steps_per_epoch):
-                indices = order[i * self.batch_size : (i + 1) * self.batch_size]
-                yield self._draw(indices, epoch * self.steps_per_epoch + i)
-            epoch, first = epoch + 1, 0
+        return map(self.draw, itertools.count(start_step))
 
-    def _draw(self, indices: NDArray[np.int32], step: int) -> Draw:
+    def draws_of_epoch(self, epoch: int) -> Draw:
+        """What all steps of an epoch read: a `Draw` whose arrays have the steps as first axis."""
+        first = int(epoch) * self.steps_per_epoch
+        draws = [self.draw(step) for step in range(first, first + self.steps_per_epoch)]
+        return Draw(*map(np.stack, zip(*draws, strict=True)))
+
+    def draw(self, step: int) -> Draw:
+        """What this step reads."""
+        epoch, i = divmod(step, self.steps_per_epoch)
+        indices = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, _AUGMENT, step))
         flip = rng.random(len(indices)) < (0.5 if self.flip else 0.0)
         side = (self.image_size - 1) / rng.uniform(1.0, 1.0 + self.zoom, len(indices))
@@ -82,6 +88,13 @@ class BatchPlan:
             corner = np.floor(rng.random((2, len(indices))) * (room + 1))
         top, left = corner
         return Draw(indices, flip, np.stack([top, left, top + side, left + side], axis=1).astype(np.float32))
+
+
+@functools.lru_cache(maxsize=4)  # the steps of an epoch share it
+def _order(n_images: int, seed: int, epoch: int) -> NDArray[np.int32]:
+    order = np.random.default_rng((seed, _ORDER, epoch)).permutation(n_images).astype(np.int32)
+    order.flags.writeable = False
+    return order
 
 
 def choose(n_images: int, n_wanted: int, seed: int) -> NDArray[np.int64]:
@@ -124,45 +137,57 @@ def tensorflow_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: i
     """A `tf.data.Dataset` of batches float32 [B, S, S, C] in [-1, 1], endless, prefetched, in the plan's order."""
     import tensorflow as tf
 
+    from doggan.data.device import pictures_of
+
     stored = tf.constant(images)
-    size, channels = plan.image_size, images.shape[-1]
-
-    def cut(pictures: Any, window: Any) -> Any:
-        """`_cut` in TensorFlow: `crop_and_resize` would put black where its rounding steps over the edge."""
-        top, left, bottom, right = (window[:, i : i + 1] for i in range(4))
-        steps = tf.linspace(0.0, 1.0, size)[None]
-        y, x = top + (bottom - top) * steps, left + (right - left) * steps
-        y0, x0 = tf.cast(tf.floor(y), tf.int32), tf.cast(tf.floor(x), tf.int32)
-        y1, x1 = tf.minimum(y0 + 1, plan.stored_size - 1), tf.minimum(x0 + 1, plan.stored_size - 1)
-        fy, fx = (y - tf.floor(y))[:, :, None, None], (x - tf.floor(x))[:, None, :, None]
-
-        def at(i: Any, j: Any) -> Any:
-            return tf.gather(tf.gather(pictures, i, axis=1, batch_dims=1), j, axis=2, batch_dims=1)
-
-        upper = at(y0, x0) * (1 - fx) + at(y0, x1) * fx
-        lower = at(y1, x0) * (1 - fx) + at(y1, x1) * fx
-        return upper * (1 - fy) + lower * fy
-
-    def batch(indices: Any, flip: Any, window: Any) -> Any:
-        pictures = tf.cast(tf.gather(stored, indices), tf.float32)
-        if plan.resamples:
-            pictures = cut(pictures, window)
-        pictures = tf.where(flip[:, None, None, None], tf.reverse(pictures, [2]), pictures)
-        return tf.ensure_shape(pictures / 127.5 - 1.0, (plan.batch_size, size, size, channels))
-
-    signature = (
-        tf.TensorSpec((plan.batch_size,), tf.int32),
-        tf.TensorSpec((plan.batch_size,), tf.bool),
-        tf.TensorSpec((plan.batch_size, 4), tf.float32),
-    )
-    draws = tf.data.Dataset.from_generator(lambda: plan.draws(start_step), output_signature=signature)
-    return draws.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    draws = _tensorflow_draws(plan, start_step)
+    return _untuned(draws.map(lambda *draw: pictures_of(stored, draw, plan), num_parallel_calls=_PARALLEL))
 
 
-def batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0) -> Any:
-    """What `fit` is given: `tensorflow_batches` on Keras' TensorFlow backend, `numpy_batches` elsewhere."""
+def _tensorflow_draws(plan: BatchPlan, start_step: int) -> Any:
+    """The plan's draws as a `tf.data.Dataset` of (indices, flip, window)."""
+    import tensorflow as tf
+
+    epoch, done = divmod(start_step, plan.steps_per_epoch)
+
+    def of_epoch(epoch: Any) -> Any:
+        # Python is called once an epoch and not once a step: a thread of tf.data that waits for its lock while the
+        # interpreter ends keeps it from ending.
+        parts = tf.numpy_function(plan.draws_of_epoch, [epoch], [tf.int32, tf.bool, tf.float32])
+        shape = (plan.steps_per_epoch, plan.batch_size)
+        shapes = (shape, shape, (*shape, 4))
+        return tf.data.Dataset.from_tensor_slices(tuple(map(tf.ensure_shape, parts, shapes)))
+
+    return tf.data.Dataset.counter(epoch).flat_map(of_epoch).skip(done)
+
+
+def _untuned(dataset: Any) -> Any:
+    """The dataset without tf.data's tuning thread, which `fit` would wait for at its end, for seconds."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_AHEAD).with_options(options)
+
+
+def batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0, *, on_device: bool = False) -> Any:
+    """What `fit` is given, endless and in the plan's order.
+
+    Args:
+        images: uint8 [N, H, H, C]; not read where batches are made on the device.
+        plan: of the run.
+        start_step: the step that the first batch is for.
+        on_device: hand over what a step reads, for `DevicePictures` to make the pictures of, instead of pictures.
+
+    Returns:
+        On TensorFlow a `tf.data.Dataset` of pictures float32 [B, S, S, C] in [-1, 1], elsewhere an iterator of
+        (pictures,); with `on_device` of ((indices, flip, window),) on either.
+    """
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() != "tensorflow":  # there `fit` takes tuples from a generator
+        parts: Iterator[Any] = plan.draws(start_step) if on_device else numpy_batches(images, plan, start_step)
+        return ((part,) for part in parts)
+    if not on_device:
         return tensorflow_batches(images, plan, start_step)
-    return ((batch,) for batch in numpy_batches(images, plan, start_step))  # `fit` takes tuples from a generator
+    return _untuned(_tensorflow_draws(plan, start_step).map(lambda *draw: (draw,)))

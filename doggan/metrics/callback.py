@@ -148,12 +148,13 @@ class ScoreCallback(keras.callbacks.Callback):
     computed when training begins. A model whose losses or weights are no longer finite is not scored. The scores of
     the end of an epoch are put into Keras' `logs`, so that `ModelCheckpoint` (with a `mode`) and the like, behind this
     one in the list, see them, and `CSVLogger` where every epoch is scored. All of them are also in `scored`, in order.
+    Where the model runs several steps in one call, a score that falls due within a call is made after it.
 
     Args:
         scorer: what scores. Its first metric decides `best`.
         sample: n → uint8 [n, H, W, C] from the generator as it is, from the same z every time.
         steps_per_epoch: of the training data.
-        batch_size: of the training data.
+        batch_size: of the training data, in pictures a step.
         samples: how many pictures are scored.
         every_epochs: score at the ends of epochs whose number is a multiple of this one, and before the first; 0 never.
         every_kimg: score after the step in which the images seen, in thousands, reach or pass a multiple of this
@@ -162,7 +163,8 @@ class ScoreCallback(keras.callbacks.Callback):
         step: training steps done before.
         total_steps: training is over after this many, so an earlier end of `fit`, unless it was stopped, is not the
             last step; None takes every end for it.
-        scored_at: the step at which the weights were last scored before, if they were.
+        scored_at: the step at which the weights were last scored before, if they were; what fell due since is made up
+            for when training begins.
         owed: score when training begins even if `step` is not due.
         allowed: asked before each score; where it says no, that score is left out.
 
@@ -198,6 +200,7 @@ class ScoreCallback(keras.callbacks.Callback):
         self.step, self.total_steps, self.scored_at = step, total_steps, scored_at
         self.owed, self.allowed = owed, allowed
         self.scored: list[Scored] = []
+        self._due_now = False  # in the last call
         self._logs: dict[str, Any] = {}
 
     @property
@@ -212,19 +215,22 @@ class ScoreCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.scorer.prepare()
-        if self.owed or self.due(self.step):  # untrained; or resumed, and killed before it was scored
+        before = self.step - 1 if self.scored_at is None else self.scored_at
+        if self.owed or self._fell_due(before):  # untrained; or resumed, and killed before it was scored
             self._score()
         self.owed = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.step += 1
+        before = self.step
+        self.step += self._model.steps_per_execution
         self._logs = logs or {}
-        if self.step % self.steps_per_epoch and self.due(self.step):  # at the end of an epoch its row comes first
+        self._due_now = self._fell_due(before)
+        if self._due_now and self.step % self.steps_per_epoch:  # at the end of an epoch its row comes first
             self._score()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         last = epoch + 1 == self.params["epochs"] if self.total_steps is None else self.step == self.total_steps
-        if last or self.due(self.step):
+        if last or self._due_now:
             self._score()
         if logs is not None and self.scored and self.scored_at == self.step:
             logs |= self.scored[-1].values
@@ -233,6 +239,10 @@ class ScoreCallback(keras.callbacks.Callback):
         stopped = self._model.stop_training
         if stopped or self.total_steps is None or self.step >= self.total_steps:
             self._score()
+
+    def _fell_due(self, before: int) -> bool:
+        """Whether a score was due at any step after `before`, up to now."""
+        return any(self.due(step) for step in range(before + 1, self.step + 1))
 
     def _score(self) -> None:
         if self.scored_at == self.step or not self._finite() or not self.allowed():

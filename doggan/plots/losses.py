@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def epoch_losses(path: str | Path, g_loss: ArrayLike, d_loss: ArrayLike, epoch: int) -> None:
-    """Write the losses of one epoch by iteration, with their means.
+def epoch_losses(path: str | Path, iteration: ArrayLike, g_loss: ArrayLike, d_loss: ArrayLike, epoch: int) -> None:
+    """Write the losses of one epoch by iteration, with the means of what is drawn.
 
     Args:
         path: the PNG.
-        g_loss: [steps], the generator's loss.
-        d_loss: [steps], the discriminator's loss.
+        iteration: [n], the numbers of the steps within the epoch, from 1; not all of them need be there.
+        g_loss: [n], the generator's loss in them.
+        d_loss: [n], the discriminator's loss.
         epoch: its number, for the title.
 
     Raises:
@@ -30,9 +31,16 @@ def epoch_losses(path: str | Path, g_loss: ArrayLike, d_loss: ArrayLike, epoch: 
     axes = figure.add_subplot()
     for name, values, colour in (("generator", g_loss, BLUE), ("discriminator", d_loss, ORANGE)):
         series = np.asarray(values, np.float64)
-        steps = np.arange(1, len(series) + 1)
         label = f"{name}, mean {series.mean():.3f}" if len(series) else name
-        axes.plot(steps, series, color=colour, linewidth=1.1, marker=_marker(len(series)), markersize=3, label=label)
+        axes.plot(
+            np.asarray(iteration),
+            series,
+            color=colour,
+            linewidth=1.1,
+            marker=_marker(len(series)),
+            markersize=3,
+            label=label,
+        )
         if len(series):
             axes.axhline(series.mean(), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
     dress(axes, f"Epoch {epoch}: loss by iteration", "iteration", "loss")

@@ -1,18 +1,24 @@
 """What a run will cost, for `--dry-run`."""
 
+import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from doggan.config import Config
 from doggan.data.batches import BatchPlan, batches
+from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
 from doggan.metrics.callback import score_due
 from doggan.runs.build import build_gan, plan_data, training_images
+from doggan.runs.execution import made_on_device, steps_per_call, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
 from doggan.sampling import generate
+from doggan.training.gan import has_accelerator
 
 _TIMED_STEPS = 3
 _TIMED_SAMPLES = 64
@@ -31,30 +37,40 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
     plan = plan_data(config, images)
     scoring = load_scoring(config, data, images, plan.image_size, weights)
     shape = (plan.image_size, plan.image_size, images.image_shape[-1])
-    gan = build_gan(config, shape, plan.steps_per_epoch)
-    parameters = {net.name: net.count_params() for net in (gan.generator, gan.discriminator)}
-    trainable = sum(
-        int(np.prod(v.shape)) for net in (gan.generator, gan.discriminator) for v in net.trainable_variables
-    )
-    # Weights, gradients and Adam's two moments, float32.
-    state = (sum(parameters.values()) + 3 * trainable) * 4
-    activations = _activation_bytes(gan.generator, plan) + 2 * _activation_bytes(gan.discriminator, plan)
+    accelerator = has_accelerator()
+    on_device = made_on_device(config.data.place, accelerator)
+    gan = build_gan(config, shape, plan.steps_per_epoch, DevicePictures(images.images, plan) if on_device else None)
+    networks = (gan.generator, gan.discriminator)
+    trained = [variable for network in networks for variable in network.trainable_variables]
+    average = [] if gan.average is None else gan.average.generator.variables
+    # Every trained weight has a gradient of its size.
+    state = _bytes([v for network in networks for v in network.variables] + gan.optimizer.variables + trained)
+    # D sees real and fake.
+    activations = config.train.batch_size * (_activations(gan.generator) + 2 * _activations(gan.discriminator))
 
-    gan.fit(batches(images.images, plan), steps_per_epoch=1, verbose=0, shuffle=False)  # compiles
-    start = time.perf_counter()
-    gan.fit(batches(images.images, plan, 1), steps_per_epoch=_TIMED_STEPS, verbose=0, shuffle=False)
-    step_seconds = (time.perf_counter() - start) / _TIMED_STEPS
     steps = plan.steps_per_epoch * config.train.epochs
+    per_call = steps_per_call(steps_wanted(config.train.steps_per_execution, accelerator), plan.steps_per_epoch)
+    gan.set_steps_per_execution(per_call)
+
+    def seconds(n: int) -> float:
+        start = time.perf_counter()
+        gan.fit(batches(images.images, plan, on_device=on_device), steps_per_epoch=n, verbose=0, shuffle=False)
+        return time.perf_counter() - start
+
+    seconds(per_call)  # compiles
+    timed = per_call * math.ceil(_TIMED_STEPS / per_call)
+    step_seconds = seconds(timed) / timed
+    place = "kept on the device, where the step makes the batches" if on_device else "made into batches on the host"
     return "\n".join(
         [
-            *(f"{name} parameters: {count:,}" for name, count in parameters.items()),
-            f"training pictures: {plan.n_images:,} ({images.images.nbytes / 2**20:.0f} MiB), "
-            f"{plan.steps_per_epoch:,} steps an epoch, {steps:,} in all",
-            f"memory, about: {state / 2**20:.0f} MiB for weights, gradients and optimizers, "
-            f"{activations / 2**20:.0f} MiB for the activations of one step",
-            f"time of training, about: {step_seconds:.2f} s a step measured here over {_TIMED_STEPS} steps "
+            *(f"{network.name} parameters: {network.count_params():,}" for network in networks),
+            f"training pictures: {plan.n_images:,} ({_mib(images.images.nbytes)}), {place}",
+            f"{plan.steps_per_epoch:,} steps an epoch, {steps:,} in all, {per_call} in a call",
+            f"memory, about: {_mib(state)} for weights, gradients and optimizers, {_mib(_bytes(average))} for the "
+            f"generator's average, {_mib(activations)} for the activations of one step",
+            f"time of training, about: {step_seconds:.3g} s a step measured here over {timed} steps "
             f"({plan.batch_size / step_seconds:.0f} images/s), {steps * step_seconds / 3600:.1f} h in all",
-            "scores: none" if scoring is None else _scoring_cost(config, plan, scoring, gan.generator),
+            "scores: none" if scoring is None else _scoring_cost(config, plan, scoring, gan.sampler),
         ]
     )
 
@@ -85,7 +101,17 @@ def _scoring_cost(config: Config, plan: BatchPlan, scoring: Scoring, generator: 
     )
 
 
-def _activation_bytes(network: keras.Model, plan: BatchPlan) -> int:
-    """What the outputs of the layers take in float32; backpropagation keeps them all."""
-    per_image = sum(int(np.prod(layer.output.shape[1:])) for layer in network.layers)
-    return per_image * plan.batch_size * 4
+def _activations(network: keras.Model) -> int:
+    """Bytes of the outputs of the layers for one picture; backpropagation keeps them all."""
+    return sum(
+        math.prod(layer.output.shape[1:]) * (4 if layer.compute_dtype == "float32" else 2) for layer in network.layers
+    )
+
+
+def _bytes(variables: Iterable[Any]) -> int:
+    """Of variables in float32."""
+    return 4 * sum(math.prod(variable.shape) for variable in variables)
+
+
+def _mib(n: float) -> str:
+    return f"{n / 2**20:.0f} MiB"

@@ -12,15 +12,26 @@ from doggan.files import write_text
 
 Row = dict[str, float]
 
-STATS = ("g_loss", "d_loss", "d_real", "d_fake")
-# Of metrics.csv: one row an epoch, the first at step 0. Losses and D's probabilities are means over the epoch, with
-# their standard deviations; rates are those of the next step; seconds are the epoch's, without those of scoring. The
-# scores follow, by their names. A row between two epochs has its scores only, and the number of epochs finished.
-COLUMNS = (
-    *("epoch", "step", "kimg"),
-    *(f"{name}{end}" for name in STATS for end in ("", "_std")),
-    *("g_lr", "d_lr", "seconds"),
-)
+STATS = ("g_loss", "d_loss", "d_real", "d_fake", "penalty", "augment_p")  # all that a `GAN` may report
+
+
+def columns(stats: Sequence[str] = STATS[:4], scores: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of metrics.csv, which has one row an epoch, the first at step 0.
+
+    Losses, D's probabilities and what else the `GAN` reports are means over the epoch, with their standard deviations;
+    rates are those of the next step; seconds are the epoch's, without those of scoring. A row between two epochs has
+    its scores only, and the number of epochs finished.
+
+    Args:
+        stats: what the `GAN` reports, some of `STATS`.
+        scores: the names of the scores.
+    """
+    return (
+        *("epoch", "step", "kimg"),
+        *(f"{name}{end}" for name in stats for end in ("", "_std")),
+        *("g_lr", "d_lr", "seconds"),
+        *scores,
+    )
 
 
 @dataclass
@@ -30,26 +41,26 @@ class History:
     Attributes:
         path: of the file.
         rows: by step, one for each.
-        scores: the names of the columns behind `COLUMNS`.
+        columns: their names, as `columns` gives them.
     """
 
     path: Path
     rows: list[Row]
-    scores: Sequence[str] = ()
+    columns: Sequence[str]
 
     @classmethod
-    def until(cls, path: Path, step: int, scores: Sequence[str] = ()) -> "History":
+    def until(cls, path: Path, step: int, columns: Sequence[str]) -> "History":
         """The rows of the file up to `step`; what a killed run wrote beyond its last checkpoint is dropped.
 
         Raises:
             DogganError: the file is not one of ours.
         """
         if not path.exists():
-            return cls(path, [], scores)
+            return cls(path, [], columns)
         with path.open(newline="", encoding="utf-8") as file:
             try:
                 rows = [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
-                return cls(path, [row for row in rows if row["step"] <= step], scores)
+                return cls(path, [row for row in rows if row["step"] <= step], columns)
             except (ValueError, KeyError, TypeError):
                 raise DogganError(f"{path} is not a metrics.csv of doggan; move it away to resume.") from None
 
@@ -70,16 +81,20 @@ class History:
     def write(self) -> None:
         """Write the file."""
         # A file may have columns of an older doggan: they are kept.
-        columns = list(dict.fromkeys((*COLUMNS, *self.scores, *self.rows[0])))
+        names = list(dict.fromkeys((*self.columns, *self.rows[0])))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(name, row.get(name, math.nan)) for name in columns] for row in self.rows)
+        writer.writerow(names)
+        writer.writerows([_cell(name, row.get(name, math.nan)) for name in names] for row in self.rows)
         write_text(self.path, text.getvalue())
 
     def has(self, name: str, step: int) -> bool:
         """Whether the last row is of that step and has a number under that name."""
         return bool(self.rows) and self.rows[-1]["step"] == step and not math.isnan(self.rows[-1].get(name, math.nan))
+
+    def last_with(self, name: str) -> int | None:
+        """The step of the last row that has a number under that name."""
+        return max((int(row["step"]) for row in self.rows if not math.isnan(row.get(name, math.nan))), default=None)
 
 
 def _cell(name: str, value: float) -> str:
@@ -98,6 +113,10 @@ def epoch_line(row: Row, epochs: int) -> str:
             f"D(real) {row['d_real']:.2f}",
             f"D(fake) {row['d_fake']:.2f}",
         ]
+    if "penalty" in row:
+        parts.append(f"penalty {row['penalty']:.3f}")
+    if "augment_p" in row:
+        parts.append(f"augment p {row['augment_p']:.2f}")
     parts.append(f"lr {row['g_lr']:.2e}")
     if "seconds" in row:
         parts.append(f"{row['seconds']:.1f} s")

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from doggan.config import Train
 from doggan.data.batches import BatchPlan
 from doggan.metrics.callback import Scored
 from doggan.runs.board import Board
-from doggan.runs.history import STATS, History, Row, epoch_line, score_line
+from doggan.runs.history import History, Row, columns, epoch_line, score_line
 from doggan.runs.scores import Scoring
 from doggan.runs.stop import Stop
 from doggan.training.checkpoints import Checkpoints
@@ -35,7 +35,7 @@ class Recorder(keras.callbacks.Callback):
         config: intervals.
         plan: the data's, for the length of an epoch.
         checkpoints: where and how many.
-        sample: n → uint8 [n, H, W, C] from the generator as it is, always from the same z.
+        sample: n → uint8 [n, H, W, C] from the networks as they are, always from the same z.
         scoring: names the scores, says which are better and what they are; None where nothing is scored.
         stop: knows how long a score takes, and whether there is time for one.
         gan: as restored, at the step where training begins.
@@ -43,7 +43,8 @@ class Recorder(keras.callbacks.Callback):
             state is to be recorded first.
         progress: show a bar of steps and print a line an epoch.
 
-    Memory per step is constant: the losses of one epoch by iteration and one row per epoch are all that is kept.
+    Where several steps run in one call, it sees the numbers of the last one and the means over the epoch so far.
+    Memory per step is constant: the losses of one epoch by call and one row per epoch are all that is kept.
     """
 
     def __init__(
@@ -65,21 +66,23 @@ class Recorder(keras.callbacks.Callback):
         self.sample, self.stop = sample, stop
         self.scoring, self.scorer = scoring, scoring.scorer if scoring else None
         self.step = int(to_numpy(gan.step))
+        self.stats = [stat.name for stat in gan.stats]
         self.untrained = begun is None
         path = folder / "metrics.csv"
-        names = [name for group in self.scorer.names for name in group] if self.scorer else []
+        scores = [name for group in self.scorer.names for name in group] if self.scorer else []
+        names = columns(self.stats, scores)
         self.history = History(path, [], names) if begun is None else History.until(path, self.step, names)
-        self.iterations: dict[str, list[float]] = {"g_loss": [], "d_loss": []}
+        self.calls: dict[str, list[float]] = {"iteration": [], "g_loss": [], "d_loss": []}  # of the epoch in progress
         self.seconds = 0.0
         self.counted: float | None = None  # until when `seconds` counts; None between epochs
         self.moments: list[NDArray[Any]] = []
         if begun:
-            self.iterations = {name: list(begun[name]) for name in self.iterations}
+            self.calls = {name: list(begun[name]) for name in self.calls}
             self.seconds = float(begun["seconds"])
         if begun and self.step % plan.steps_per_epoch:
             self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
         self.saved_at: int | None = None if begun is None else self.step
-        self.owed = begun is not None and bool(begun.get("owed", False)) and self.scored_at is None
+        self.owed = begun is not None and bool(begun.get("owed", False)) and not self.is_scored
         self.healthy = True
         self.progress = progress
         self.bar: tqdm | None = None
@@ -113,34 +116,36 @@ class Recorder(keras.callbacks.Callback):
                 variable.assign(value)
             self.moments = []
         else:
-            self.iterations = {name: [] for name in self.iterations}
+            self.calls = {name: [] for name in self.calls}
             self.seconds = 0.0
         self.counted = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         assert self.bar is not None
-        self.step += 1
+        steps = self._model.steps_per_execution
+        self.step += steps
         self.logs = logs
-        for name, values in self.iterations.items():
-            values.append(float(logs[name]))
-            self.healthy = self.healthy and math.isfinite(values[-1])
-        self.bar.update()
+        self.calls["iteration"].append((self.step - 1) % self.plan.steps_per_epoch + 1)
+        for name in ("g_loss", "d_loss"):
+            self.calls[name].append(float(logs[name]))
+            self.healthy = self.healthy and math.isfinite(float(logs[f"{name}_mean"]))  # of a step between as well
+        self.bar.update(steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._count_seconds()
         self.counted = None
-        self.healthy = self.healthy and _finite(self.model.generator)
+        self.healthy = self.healthy and _finite(self.model.weights)
         if self.step % self.plan.steps_per_epoch == 0 and self.healthy:  # else it was stopped inside: not counted
-            values = {name: float(self.logs[f"{name}_mean"]) for name in STATS}
-            spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in STATS}
+            values = {name: float(self.logs[f"{name}_mean"]) for name in self.stats}
+            spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in self.stats}
             self._end_of_epoch(values | spread | {"seconds": self.seconds})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         # Of a run that was told to stop; saved before it is scored, which may take longer than it is given. If it is
         # killed then, the checkpoint says that a score is owed, which `due` would not.
         if self._model.stop_training and self.healthy:
-            owed = self.scorer is not None and self.scored_at is None and self.stop.leaves_time()
+            owed = self.scorer is not None and not self.is_scored and self.stop.leaves_time()
             if owed or self.step != self.saved_at:
                 self._save(None, owed=owed)
 
@@ -175,9 +180,13 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def scored_at(self) -> int | None:
-        """The step of the last row, where that has its scores."""
-        known = self.scorer is not None and self.history.has(self.scorer.names[0][0], self.step)
-        return self.step if known else None
+        """The step at which the weights were last scored, if they were."""
+        return None if self.scorer is None else self.history.last_with(self.scorer.names[0][0])
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the weights have been scored as they are."""
+        return self.scored_at == self.step
 
     def close(self) -> None:
         """Finish the bar and the scalars."""
@@ -229,23 +238,20 @@ class Recorder(keras.callbacks.Callback):
 
     def _of_epoch(self) -> dict[str, NDArray[np.float64]]:
         """What the epoch in progress needs, beside the variables, to be finished as if never stopped."""
-        return {name: np.array(values) for name, values in self.iterations.items()} | {
-            "seconds": np.array(self.seconds)
-        }
+        return {name: np.array(values) for name, values in self.calls.items()} | {"seconds": np.array(self.seconds)}
 
     def _draw(self) -> None:
         sheet = plots.grid(self.sample(self.config.samples))
         plots.save_png(self.folder / "samples" / f"epoch-{self.epoch:04d}.png", sheet)
-        if self.iterations["g_loss"]:
-            plots.epoch_losses(
-                self.folder / "losses-epoch.png", self.iterations["g_loss"], self.iterations["d_loss"], self.epoch
-            )
+        if self.calls["iteration"]:
+            path = self.folder / "losses-epoch.png"
+            plots.epoch_losses(path, self.calls["iteration"], self.calls["g_loss"], self.calls["d_loss"], self.epoch)
             epochs = [row for row in self.history.rows if row["step"] % self.plan.steps_per_epoch == 0]
             plots.all_losses(self.folder / "losses.png", epochs)
 
 
-def _finite(network: keras.Model) -> bool:
-    return all(np.isfinite(to_numpy(variable)).all() for variable in network.variables)
+def _finite(variables: Sequence[Any]) -> bool:
+    return all(np.isfinite(to_numpy(variable)).all() for variable in variables)
 
 
 def _due(epoch: int, every: int) -> bool:

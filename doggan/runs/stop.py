@@ -11,7 +11,7 @@ TIME_UP = "the time is up"
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends training after the step in progress: when asked to, when the losses are no longer numbers, or by a deadline.
+    """Ends training after the call in progress: when asked to, when the losses are no longer numbers, or by a deadline.
 
     Scores keep to the deadline, going by how long the last one took. None is started that would end later, and
     training ends so early that its last state can be scored too. Where that score would follow the one before it after
@@ -32,7 +32,7 @@ class Stop(keras.callbacks.Callback):
         self.scored(score_seconds)
 
     def ask(self, reason: str) -> None:
-        """Stop after this step; safe to call from a signal handler. The first reason stays."""
+        """Stop after this call of the compiled steps; safe to call from a signal handler. The first reason stays."""
         self.reason = self.reason or reason
 
     def scored(self, seconds: float) -> None:
@@ -49,7 +49,8 @@ class Stop(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
-        if not math.isfinite(float(logs["g_loss"]) + float(logs["d_loss"])):
+        # The means over the epoch so far, which know of every step, where the losses are those of a call's last one.
+        if not math.isfinite(float(logs["g_loss_mean"]) + float(logs["d_loss_mean"])):
             self.reason = DIVERGED
         if time.monotonic() >= self.until:
             self.ask(TIME_UP)

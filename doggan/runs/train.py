@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from doggan import plots
 from doggan.config import Config
 from doggan.data.batches import batches
+from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet, hash_images
 from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
 from doggan.runs.build import build_gan, build_generator, plan_data, training_images
+from doggan.runs.execution import made_on_device, steps_per_call, steps_wanted
 from doggan.runs.folder import Run
 from doggan.runs.recorder import Recorder
 from doggan.runs.scores import load_scoring
 from doggan.runs.stop import DIVERGED, Stop
 from doggan.sampling import generate
 from doggan.training.checkpoints import restore_generator
-from doggan.training.gan import GAN
+from doggan.training.gan import GAN, has_accelerator
+from doggan.training.statistics import reestimate
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def train(
 ) -> Outcome:
     """Train `run` on `data` from its newest checkpoint, or from the start, to its last epoch.
 
-    Ctrl-C and SIGTERM let the step in progress finish, save a checkpoint, score it and return; so does `deadline`, as
+    Ctrl-C and SIGTERM let the steps in progress finish, save a checkpoint, score it and return; so does `deadline`, as
     far as `Stop` finds time for the score. Calling it again continues exactly where it stopped.
 
     Args:
@@ -93,7 +96,7 @@ def train(
         data: the pictures it was started with.
         weights: the file of the network, where the run is scored on Inception's features; None looks in the default
             folders.
-        deadline: of `time.monotonic`. The features of real pictures and all scores are made before it; the step in
+        deadline: of `time.monotonic`. The features of real pictures and all scores are made before it; the steps in
             progress, the last checkpoint and the figures may end some seconds after it.
         progress: show a bar of steps, and print a line an epoch and a line for scores.
 
@@ -109,12 +112,15 @@ def train(
         scoring.comparison.keep(run.scores)
         if progress:
             print(f"scores: {scoring.comparison}", flush=True)
-    gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch)
+    accelerator = has_accelerator()
+    on_device = made_on_device(run.config.data.place, accelerator)
+    pictures = DevicePictures(images.images, plan) if on_device else None
+    gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch, pictures)
     remove_leftovers(run.folder)
     begun = run.checkpoints.restore_newest(gan)
 
     def sample(n: int) -> NDArray[np.uint8]:
-        return np.concatenate(list(generate(gan.generator, n, seed=run.config.seed)))
+        return np.concatenate(list(generate(gan.sampler, n, seed=run.config.seed)))
 
     settings = run.config.train
     stop = Stop(deadline, float(begun.get("score_seconds", 0.0)) if begun else 0.0)
@@ -122,6 +128,7 @@ def train(
         run.folder, settings, plan, run.checkpoints, sample, scoring, stop, gan, begun, progress=progress
     )
     start, total = recorder.step, plan.steps_per_epoch * settings.epochs
+    per_call = steps_per_call(steps_wanted(settings.steps_per_execution, accelerator), plan.steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [stop, recorder]
     if scoring is not None:
         scores = ScoreCallback(
@@ -142,16 +149,18 @@ def train(
         callbacks.append(scores)
     try:
         with _signals(stop.ask):
-            if start == total and scoring is not None and recorder.scored_at is None:
+            if start == total and scoring is not None and not recorder.is_scored:
                 _score_the_end(gan, callbacks)
             while recorder.step < total and not stop.reason:
                 epoch, done = divmod(recorder.step, plan.steps_per_epoch)
+                steps = plan.steps_per_epoch - done
+                gan.set_steps_per_execution(steps_per_call(per_call, steps))
                 gan.fit(
-                    batches(images.images, plan, recorder.step),
+                    batches(images.images, plan, recorder.step, on_device=on_device),
                     initial_epoch=epoch,
                     # A run that stopped inside an epoch finishes that one by itself: `fit` cannot begin in the middle.
                     epochs=epoch + 1 if done else settings.epochs,
-                    steps_per_epoch=plan.steps_per_epoch - done,
+                    steps_per_epoch=steps,
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=0,
@@ -160,7 +169,7 @@ def train(
         recorder.close()
     _animate(run)
     finished = recorder.step == total and stop.reason != DIVERGED
-    out_of_time = scoring is not None and recorder.scored_at is None and not stop.leaves_time()
+    out_of_time = scoring is not None and not recorder.is_scored and not stop.leaves_time()
     return Outcome(recorder.step, total, None if finished else stop.reason, out_of_time)
 
 
@@ -181,14 +190,25 @@ def _animate(run: Run) -> None:
         plots.write_gif(run.gif, list(sheets.values()), captions=[f"epoch {epoch}" for epoch in sheets])
 
 
-def load_generator(run: Run, which: str = "best"):  # type: ignore[no-untyped-def]
-    """The generator (a `keras.Model`) of a run from the checkpoint "best", "newest" or a step number, and its step.
+def load_generator(
+    run: Run, which: str = "best", *, raw: bool = False, bn_samples: int = 0, progress: bool = False
+) -> tuple[keras.Model, int]:
+    """The generator of a run from the checkpoint "best", "newest" or a step number, and its step.
+
+    Args:
+        run, which: the run and its checkpoint.
+        raw: the weights as trained, where the checkpoint has an average of them too, which is taken else.
+        bn_samples: batch norm's statistics become those of so many fresh z, drawn by the run's seed; 0 leaves them.
+        progress: show a bar while they are estimated.
 
     Raises:
-        DogganError: the run has no such checkpoint.
+        DogganError: the run has no such checkpoint, or no batch normalisation to re-estimate.
     """
     generator = build_generator(run.config, run.image_shape[-1])
-    return generator, restore_generator(generator, run.checkpoints.find(which))
+    step = restore_generator(generator, run.checkpoints.find(which), raw=raw)
+    if bn_samples:
+        reestimate(generator, bn_samples, run.config.seed, progress=progress)
+    return generator, step
 
 
 @contextmanager

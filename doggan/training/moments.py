@@ -29,4 +29,5 @@ class MeanStd(keras.metrics.Metric):
 
     def std(self) -> Any:
         """The population standard deviation of the same."""
-        return ops.sqrt(self.squares / ops.maximum(self.count, 1.0))
+        # XLA may fuse the update so that its rounding leaves a little less than zero.
+        return ops.sqrt(ops.maximum(self.squares, 0.0) / ops.maximum(self.count, 1.0))

@@ -23,7 +23,7 @@ def pictures(n, seed, shape=(8, 8, 1)):
     return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
 
 
-def tiny_gan():
+def tiny_gan(steps_per_execution=1):
     """Fakes = z W as 8×8 pictures; logit = x v."""
     generator = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(64, activation="tanh"), keras.layers.Reshape((8, 8, 1))]
@@ -33,7 +33,7 @@ def tiny_gan():
     for network in (generator, discriminator):
         network.set_weights([rng.normal(size=w.shape).astype("float32") * 0.1 for w in network.get_weights()])
     gan = GAN(generator, discriminator, seed=1)
-    gan.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01))
+    gan.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01), steps_per_execution=steps_per_execution)
     return gan
 
 
@@ -202,6 +202,23 @@ def test_fit_is_scored_inside_epochs_and_after_the_last_step_and_does_not_notice
     assert callback.best == min(callback.scored[1:], key=lambda scored: scored.values["kid"])
     for a, b in zip(plain.saved_variables().values(), watched.saved_variables().values(), strict=True):
         np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+
+
+@pytest.mark.both_backends
+def test_what_falls_due_within_a_call_is_scored_after_it():
+    gan, steps = tiny_gan(steps_per_execution=STEPS), []
+    callback = scoring(gan, steps, every_epochs=0, every_kimg=0.06)  # due at steps 8 and 15
+    fit(gan, callback)
+    assert [scored.step for scored in callback.scored] == steps == [0, 10, 15, 20]
+
+
+def test_what_fell_due_within_the_last_call_before_a_resume_is_scored_at_its_begin():
+    for scored_at, expected in ((5, [10, 15]), (8, [15]), (10, [15])):
+        gan = tiny_gan()
+        options = {"every_epochs": 0, "every_kimg": 0.06, "step": 10, "scored_at": scored_at, "total_steps": 15}
+        callback = scoring(gan, **options)
+        fit(gan, callback, epochs=1)
+        assert [scored.step for scored in callback.scored] == expected
 
 
 def test_keras_own_callbacks_see_the_scores(tmp_path):

@@ -260,9 +260,13 @@ def test_what_a_killed_run_wrote_beyond_its_checkpoint_leaves_the_board(tmp_path
         board = Board(tmp_path, rows_)
         board.close()
     board = Board(tmp_path, [{"step": 4, "g_loss": 1.0, "random-kid": float("nan")}])
-    board.write({"step": 8, "g_loss": 3.0, "g_loss_std": 1.0}, 8)
+    board.write({"step": 8, "g_loss": 3.0, "g_loss_std": 1.0, "penalty": 0.5, "penalty_std": 0.5}, 8)
     board.close()
-    assert scalars(tmp_path) == {("losses/g_loss", 4): 1.0, ("losses/g_loss", 8): 3.0}
+    assert scalars(tmp_path) == {
+        ("losses/g_loss", 4): 1.0,
+        ("losses/g_loss", 8): 3.0,
+        ("discriminator/penalty", 8): 0.5,
+    }
 
 
 def test_tensorboard_without_its_package_is_refused_before_the_run_exists(start, tmp_path, monkeypatch):

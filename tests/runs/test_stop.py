@@ -21,7 +21,7 @@ def clock(monkeypatch):
 def after_a_step(stop, loss=1.0):
     """Whether training stops after a step."""
     stop.set_model(SimpleNamespace(stop_training=False))
-    stop.on_train_batch_end(0, {"g_loss": loss, "d_loss": 1.0})
+    stop.on_train_batch_end(0, {"g_loss": 1.0, "d_loss": 1.0, "g_loss_mean": loss, "d_loss_mean": 1.0})
     return stop._model.stop_training
 
 

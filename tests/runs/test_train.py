@@ -17,7 +17,7 @@ from run_checks import arrays, assert_equal_runs, rows, stop_at, unasked
 from doggan.errors import DogganError
 from doggan.metrics.callback import Scorer
 from doggan.runs import Run, load_generator, train
-from doggan.runs.history import COLUMNS, History
+from doggan.runs.history import History, columns
 from doggan.runs.stop import Stop
 
 
@@ -33,7 +33,10 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
         *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)), *(f"checkpoints/step-{s:08d}.npz" for s in (12, 16)),
     }  # fmt: skip
     table = rows(run)
-    assert tuple(table[0]) == (*COLUMNS, "random-kid", "random-kid_standard_error")
+    assert ",".join(table[0]) == (
+        "epoch,step,kimg,g_loss,g_loss_std,d_loss,d_loss_std,d_real,d_real_std,d_fake,d_fake_std,g_lr,d_lr,seconds,"
+        "random-kid,random-kid_standard_error"
+    )
     assert [int(row["step"]) for row in table] == [0, 4, 8, 12, 16]
     assert [row["random-kid"] != "" for row in table] == [True, False, True, False, True]
     assert table[0]["g_loss"] == ""
@@ -44,7 +47,7 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     generator, step = load_generator(run, "newest")
     assert step == 16
     kernel = next(v for v in generator.variables if v.name == "kernel")
-    name = f"generator.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
+    name = f"average.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
     np.testing.assert_array_equal(np.asarray(kernel.value), arrays(run)[name])
 
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
@@ -183,23 +186,25 @@ def test_fewer_pictures_may_be_used(start, tiny_images):
 
 def test_history_drops_what_lies_beyond_the_checkpoint(tmp_path):
     path = tmp_path / "metrics.csv"
-    history = History(path, [], ["kid"])
+    history = History(path, [], columns(scores=["kid"]))
     for step in (0, 4, 8):
         history.add({"epoch": step // 4, "step": step, "g_loss": 1.5})
-    again = History.until(path, 4, ["kid"])
+    again = History.until(path, 4, columns(scores=["kid"]))
     assert [row["step"] for row in again.rows] == [0, 4]
     assert again.rows[1]["g_loss"] == 1.5
     assert math.isnan(again.rows[1]["kid"])
     assert not again.has("kid", 4)
+    assert again.last_with("kid") is None
+    assert again.last_with("g_loss") == 4
     path.write_text("step\nx\n")
     with pytest.raises(DogganError, match=r"metrics\.csv"):
-        History.until(path, 4)
+        History.until(path, 4, columns())
 
 
 def test_history_completes_a_row_and_keeps_columns_it_does_not_know(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("epoch,step,kid\n0,0,0.5\n")  # as an older doggan named it
-    history = History.until(path, 4, ["random-kid"])
+    history = History.until(path, 4, columns(scores=["random-kid"]))
     history.add({"epoch": 1, "step": 4, "g_loss": 1.5})
     history.add({"epoch": 1, "step": 4, "random-kid": 0.25})
     assert history.has("random-kid", 4)
@@ -262,7 +267,8 @@ def test_dry_run_says_what_it_would_cost_and_makes_nothing(tmp_path, tiny_images
     assert "generator.widths = [8, 4]" in done.stdout
     # Dense 6·256 + 256, two 5×5 transposed convolutions with batch norm's 4 a channel, Dense 4·3 + 3.
     assert "generator parameters: " + f"{6 * 256 + 256 + 25 * 4 * 8 + 32 + 25 * 8 * 4 + 16 + 15:,}" in done.stdout
-    assert "4 steps an epoch, 16 in all" in done.stdout
+    assert "made into batches on the host" in done.stdout
+    assert "4 steps an epoch, 16 in all, 1 in a call" in done.stdout
     assert "images/s" in done.stdout
     assert "scores: random-conv, 16 samples against 32 training crops" in done.stdout
     assert "3 times 16 samples and once 32 real pictures at " in done.stdout  # epochs 0, 2 and 4
