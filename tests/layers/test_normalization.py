@@ -24,14 +24,30 @@ def test_it_is_keras_own():
         (INPUTS, "float32", 1e-6),
         (INPUTS[:, 0, 0], "float32", 1e-6),
         (INPUTS, "mixed_float16", 2e-3),
+        (INPUTS, "mixed_bfloat16", 2e-2),
     ):
         ours, theirs = BatchNormalization(dtype=policy), keras.layers.BatchNormalization(dtype=policy)
         for training in (True, False):
             a, b = (ops.convert_to_numpy(layer(inputs, training=training)) for layer in (ours, theirs))
             assert a.dtype == b.dtype
+            a, b = a.astype("float32"), b.astype("float32")
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
         for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's fused kernel")
+def test_the_fused_kernel_is_the_same_under_xla():
+    import tensorflow as tf
+
+    found = []
+    for jit_compile in (False, True):
+        layer = BatchNormalization(momentum=0.5)
+        layer.build(INPUTS.shape)
+        outputs = tf.function(lambda x, layer=layer: layer(x, training=True), jit_compile=jit_compile)(INPUTS)
+        found.append([outputs.numpy(), *layer.get_weights()])
+    for plain, compiled in zip(*found, strict=True):
+        np.testing.assert_allclose(plain, compiled, rtol=1e-5, atol=1e-6)
 
 
 def slope_penalty(x, scale, weights, epsilon):
@@ -53,9 +69,18 @@ def test_the_gradient_of_a_gradient_penalty():
 
     Each input has a scale of its own, since the slopes at the layer's own inputs sum to zero, and so does the error.
     """
+    check_second_gradient(lambda inputs: inputs)
+
+
+@pytest.mark.both_backends
+def test_the_gradient_of_a_gradient_penalty_on_images():
+    check_second_gradient(lambda inputs: ops.reshape(inputs, (1, 2, 3, 3)))
+
+
+def check_second_gradient(as_input):
     x, scale, weights = RNG.standard_normal((3, 6, 3))
     layer = BatchNormalization(epsilon=1e-3)
-    layer.build(x.shape)
+    layer.build(as_input(x).shape)
 
     expected, h = np.zeros_like(x), 1e-5
     for i in np.ndindex(*x.shape):
@@ -65,7 +90,8 @@ def test_the_gradient_of_a_gradient_penalty():
         expected[i] = (above - below) / (2 * h)
 
     def score(inputs):
-        return ops.sum(layer(inputs * scale.astype("float32"), training=True) * weights.astype("float32"))
+        outputs = layer(as_input(inputs * scale.astype("float32")), training=True)
+        return ops.sum(ops.reshape(outputs, x.shape) * weights.astype("float32"))
 
     ours = second_gradient(score, layer, x.astype("float32"))
     np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
