@@ -89,16 +89,19 @@ class Schedule:
     """The course of both learning rates, from their base: "cosine", "linear" (both to zero), or "constant"."""
 
     schedule: str = "cosine"  # cosine | linear | constant
-    warm_up: int = 0  # steps in which the rate rises linearly from zero to what the schedule says
+    warm_up: int = 0  # steps in which the rate rises linearly to what the schedule says, from 1 / warm_up of it
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """Gradient penalties on the discriminator, as factors of their terms in d_loss; 0 leaves one out."""
+    """Gradient penalties on the discriminator, as factors of their terms in d_loss; 0 leaves one out.
+
+    With `train.d_steps` all of a step's updates of D have them, or none.
+    """
 
     r1: float = 0.0  # γ of γ/2 · E‖∇D(real)‖²
     r2: float = 0.0  # γ of the same on fakes
-    gp: float = 0.0  # λ of WGAN-GP's λ · E(‖∇D(x̂)‖ − 1)², x̂ between real and fake
+    gp: float = 0.0  # λ of WGAN-GP's λ · E(‖∇D(x̂)‖ − 1)², x̂ between real and fake; for a D without batch norm
     interval: int = 1  # steps between penalties (lazy regularisation: the factors are multiplied by it)
 
 
@@ -107,8 +110,8 @@ class Augment:
     """Differentiable augmentation of what the discriminator sees, real and fake alike (DiffAugment, ADA)."""
 
     policy: tuple[str, ...] = ()  # some of color, translation, cutout, in the order of their use
-    probability: float = 1.0  # of each, for each picture; where it adapts, its value at the first step
-    target: float = 0.0  # ADA: the mean sign of D(real) that the probability is steered to; 0 leaves it fixed
+    probability: float = 1.0  # of each, for each picture, where it does not adapt
+    target: float = 0.0  # ADA: the mean sign of D(real) that the probability is steered to, from 0; 0 leaves it fixed
     kimg: float = 500.0  # ADA: thousands of images in which the probability can go from 0 to 1
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 _STREAMS = 1024  # streams per step; a step asks for a handful
@@ -40,10 +41,16 @@ class _Scope:
             return ops.convert_to_tensor(self.draws[stream], "float32")
         if stream >= _STREAMS:
             raise RuntimeError(f"more than {_STREAMS} random streams in one step")
-        return _SAMPLERS[kind](shape, dtype="float32", seed=StepSeed(self.seed, stream, self.step))
+        return _draw(kind, shape, StepSeed(self.seed, stream, self.step))
 
 
-_SAMPLERS = {"uniform": keras.random.uniform, "normal": keras.random.normal}
+def _draw(kind: str, shape: tuple[int, ...], seed: "StepSeed") -> Any:
+    if keras.backend.backend() != "tensorflow":
+        return getattr(keras.random, kind)(shape, dtype="float32", seed=seed)
+    import tensorflow as tf
+
+    # Left to itself TensorFlow takes another algorithm under XLA: the same seed would not be the same run.
+    return getattr(tf.random, f"stateless_{kind}")(shape, seed.next(), dtype="float32", alg="philox")
 
 
 class _Scopes(threading.local):
@@ -61,7 +68,8 @@ class StepSeed(keras.random.SeedGenerator):
 
     def __init__(self, seed: int, stream: int, step: Any) -> None:
         # Not calling the parent: it would create the state variable that this class exists to avoid.
-        self.seed = (seed * _STREAMS + stream) % 2**31
+        (mixed,) = np.random.SeedSequence((seed % 2**64, stream)).generate_state(1)
+        self.seed = int(mixed) >> 1  # 31 bits, which both backends take
         self.step = step
 
     def next(self, ordered: bool = True) -> Any:

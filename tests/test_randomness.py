@@ -65,6 +65,22 @@ def test_compiled_step_draws_what_an_eager_one_does():
         np.testing.assert_allclose(ours, normal(5, step)[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has one algorithm, and XLA always")
+def test_xla_draws_the_same():
+    import tensorflow as tf
+
+    def draw(step):
+        with step_scope(5, step):
+            return uniform((100,)), randomness.normal((100,))
+
+    for plain, compiled in zip(*(tf.function(draw, jit_compile=jit)(3) for jit in (False, True)), strict=True):
+        np.testing.assert_allclose(plain, compiled, rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_far_apart_are_unrelated():
+    assert randomness.StepSeed(1, 0, 0).seed != randomness.StepSeed(1 + 2**21, 0, 0).seed
+
+
 def test_seed_owns_no_variable():
     seed = randomness.StepSeed(seed=5, stream=2, step=3)
     assert not [v for v in vars(seed).values() if isinstance(v, keras.Variable)]

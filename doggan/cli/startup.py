@@ -49,7 +49,8 @@ def load_keras() -> None:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
-            from doggan.training.gan import has_accelerator
+            import doggan.training.gan  # noqa: F401  refuses a backend that it cannot train on
+            from doggan.training.backend import has_accelerator
 
             has_accelerator()
         except ModuleNotFoundError as error:

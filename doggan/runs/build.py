@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import keras
 
-from doggan.config import Config
+from doggan.config import Augment, Config
 from doggan.data.batches import BatchPlan, choose
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
@@ -19,7 +19,7 @@ from doggan.nets.dcgan import check_discriminator, check_generator, image_size
 from doggan.runs.board import check_tensorboard
 from doggan.training.augment import POLICY
 from doggan.training.gan import GAN
-from doggan.training.optimizers import make_optimizer
+from doggan.training.optimizers import check_optimizer, make_optimizer
 
 TRAINING_EXTRACTORS = ("random", "inception")  # NASNet is too slow while training
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -62,6 +62,7 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             f"them with --size {size}{crop}."
         )
     _check_step(config)
+    _check_augment(config.augment, config.train.loss)
     _check_scores(config, size)
     if config.train.tensorboard:
         check_tensorboard()
@@ -72,7 +73,7 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             f"There are {len(images)} training pictures, fewer than one batch of {config.train.batch_size}{per_step}; "
             "lower train.batch_size."
         )
-    return BatchPlan(
+    plan = BatchPlan(
         n_images=len(images),
         batch_size=batch_size,
         seed=config.seed,
@@ -81,6 +82,10 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
         flip=config.data.flip,
         zoom=config.data.zoom,
     )
+    total = plan.steps_per_epoch * config.train.epochs
+    check_optimizer(config.g_optimizer, config.lr, total, "g_optimizer")
+    check_optimizer(config.d_optimizer, config.lr, total, "d_optimizer")
+    return plan
 
 
 def build_generator(config: Config, channels: int) -> keras.Model:
@@ -152,7 +157,7 @@ def scores_wanted(config: Config) -> bool:
 
 
 def _check_step(config: Config) -> None:
-    train, augment = config.train, config.augment
+    train = config.train
     if train.d_steps > 1 and train.update != "alternating":
         raise DogganError(
             f"train.d_steps = {train.d_steps} needs train.update=alternating; simultaneous updates are one for one."
@@ -162,16 +167,38 @@ def _check_step(config: Config) -> None:
             f"train.replay = {train.replay} does not go with the loss {train.loss}, which pairs real pictures with "
             "fakes; set train.replay=0."
         )
+    if train.loss == "wasserstein" and not (config.discriminator.spectral_norm or config.penalty.gp > 0):
+        raise DogganError(
+            "The loss wasserstein needs a D of bounded slope; set discriminator.spectral_norm=true or penalty.gp=10."
+        )
+    penalty = config.penalty
+    if penalty.interval > 1 and not (penalty.r1 > 0 or penalty.r2 > 0 or penalty.gp > 0):
+        raise DogganError(
+            f"penalty.interval = {penalty.interval} spaces penalties, and there are none; set penalty.r1, r2 or gp."
+        )
+    if config.instance_noise.std > 0 and config.instance_noise.until == 0:
+        raise DogganError("instance_noise.until = 0 fades the noise before the first step; raise it, or set std=0.")
+
+
+def _check_augment(augment: Augment, loss: str) -> None:
     for name in augment.policy:
         _named(POLICY, name, "augment.policy")
-    if augment.target > 0 and not augment.policy:
-        raise DogganError("augment.target adapts an augmentation, and there is none; set augment.policy too.")
+    if len(set(augment.policy)) < len(augment.policy):
+        raise DogganError(f"augment.policy = {list(augment.policy)} names an operation twice.")
+    if not augment.policy and augment != Augment():
+        raise DogganError("The settings of augment change nothing without operations; set augment.policy too.")
+    if augment.probability == 0:
+        raise DogganError("augment.probability = 0 never applies augment.policy; raise it, or leave the policy out.")
+    if augment.target > 0 and augment.probability < 1:
+        raise DogganError("augment.target adapts the probability, so leave augment.probability out.")
+    if augment.target >= 1:
+        raise DogganError(f"augment.target = {augment.target} is a mean sign that D never exceeds; the paper has 0.6.")
     if augment.target > 0 and augment.kimg <= 0:
         raise DogganError("augment.kimg must be positive where augment.target is set; the paper has 500.")
-    if augment.target > 0 and train.loss not in UNDECIDED_AT_ZERO:
+    if augment.target > 0 and loss not in UNDECIDED_AT_ZERO:
         raise DogganError(
-            f"augment.target goes by the sign of D(real), which says nothing under the loss {train.loss}; set "
-            f"train.loss to one of {', '.join(sorted(UNDECIDED_AT_ZERO))}, or augment.target=0."
+            f"augment.target goes by the sign of D(real), which says nothing under the loss {loss}; set train.loss to "
+            f"one of {', '.join(sorted(UNDECIDED_AT_ZERO))}, or augment.target=0."
         )
 
 

@@ -18,7 +18,7 @@ from doggan.runs.build import build_gan, plan_data, training_images
 from doggan.runs.execution import made_on_device, steps_per_call, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
 from doggan.sampling import generate
-from doggan.training.gan import has_accelerator
+from doggan.training.backend import has_accelerator
 
 _TIMED_STEPS = 3
 _TIMED_SAMPLES = 64

@@ -20,8 +20,9 @@ from doggan.runs.board import Board
 from doggan.runs.history import History, Row, columns, epoch_line, score_line
 from doggan.runs.scores import Scoring
 from doggan.runs.stop import Stop
+from doggan.training.backend import to_numpy
 from doggan.training.checkpoints import Checkpoints
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.gan import GAN
 
 
 class Recorder(keras.callbacks.Callback):

@@ -27,8 +27,9 @@ from doggan.runs.recorder import Recorder
 from doggan.runs.scores import load_scoring
 from doggan.runs.stop import DIVERGED, Stop
 from doggan.sampling import generate
+from doggan.training.backend import has_accelerator
 from doggan.training.checkpoints import restore_generator
-from doggan.training.gan import GAN, has_accelerator
+from doggan.training.gan import GAN
 from doggan.training.statistics import reestimate
 
 

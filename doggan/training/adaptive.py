@@ -23,16 +23,17 @@ class AdaptiveProbability:
 
     After every fourth step p ← clip(p + sign(r_t − target) · 4 n / (1000 · config.kimg), 0, 1), r_t being the mean sign
     of the logits of those four steps and n the real pictures seen in one step, so that p can go from 0 to 1 while
-    `config.kimg` thousand pictures are seen. p starts at `config.probability`. (The published code lets p grow beyond
+    `config.kimg` thousand pictures are seen. p starts at 0, as the paper's does. (The published code lets p grow beyond
     1, where it means the same as 1 but takes as long to come back.)
 
     Args:
-        config: `probability`, `target` in (0, 1) and `kimg` > 0.
+        config: `target` in (0, 1) and `kimg` > 0.
+        start: p before the first step.
     """
 
-    def __init__(self, config: Augment) -> None:
+    def __init__(self, config: Augment, start: float = 0.0) -> None:
         self.target, self.kimg = config.target, config.kimg
-        self._probability = _variable(config.probability, "probability")
+        self._probability = _variable(start, "probability")
         self._signs = _variable(0.0, "signs")  # the sum of the steps' mean signs since the last adjustment
 
     @property

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.backend import to_numpy
+from doggan.training.gan import GAN
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"step-(\d{8})\.npz")

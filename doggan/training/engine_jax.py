@@ -155,7 +155,7 @@ class Engine:
         branches = [_pure(branch) for branch in alternatives(yes, no)]
         # The branches may assign to different variables, and must both say what becomes of each.
         moved = [jax.eval_shape(branch, {})[1] for branch in branches]
-        keys = sorted(moved[0].keys() | moved[1].keys())
+        keys = [key for key in scope.state_mapping if key in moved[0] or key in moved[1]]
 
         def whole(branch: Callable[..., tuple[Any, _Values]]) -> Callable[[], tuple[Any, list[Any]]]:
             def run() -> tuple[Any, list[Any]]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from doggan.config import Augment, Ema, InstanceNoise, LabelNoise, Penalty
@@ -14,9 +13,11 @@ from doggan.randomness import Asked, normal, step_scope
 from doggan.training.adaptive import AdaptiveProbability
 from doggan.training.augment import augment, instance_noise, noise_std
 from doggan.training.average import GeneratorAverage
+from doggan.training.backend import has_accelerator
 from doggan.training.labels import hard_targets, noisy_targets
 from doggan.training.moments import MeanStd
 from doggan.training.penalties import between, one_centred, state_kept, zero_centred
+from doggan.training.replay import ReplayBuffer
 
 if keras.backend.backend() == "tensorflow":
     from doggan.training.engine_tensorflow import Engine
@@ -61,10 +62,10 @@ class GAN(Engine, keras.Model):
         update: "simultaneous", both networks from one shared batch of fakes, as the reference solution does it; or
             "alternating", `d_steps` updates of D, each on its own share of the batch and fresh fakes, then one of G.
         augment, instance_noise: what the discriminator sees, real and fake alike; None leaves pictures alone.
-        penalty: gradient penalties on D; None for none.
+        penalty: gradient penalties on D, in all of its updates of a step where they are due; None for none.
         ema: average of the generator, which samples are drawn from; None keeps none.
         replay: the first fake of every step goes into a buffer of this size; when it is full, D is updated once on it
-            with the target 0, and it is emptied. 0 for none.
+            with the target 0, which moves u and batch-norm statistics once more, and it is emptied. 0 for none.
         seed: decides z, label noise, augmentation and dropout masks of every step.
         total_steps: of the run; instance noise fades by it.
         pictures: uint8 pictures on the device, which `fit`'s indices are taken from (`doggan.data.device`); None where
@@ -72,9 +73,13 @@ class GAN(Engine, keras.Model):
 
     `fit` takes elements (batch,) or (batch, draws). `batch` is float32 [d_steps · B, H, W, C] in [-1, 1], its size
     static, or what `pictures` takes; `draws` replace the step's own random numbers, in the order of `asked`. Its logs
-    are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then `penalty` (which is not
-    counted in `d_loss`) and `augment_p` where there are such; each of the last step, and over the epoch so far
-    `<name>_mean` and `<name>_std`, summed inside the step.
+    are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then, where there are such,
+    `augment_p` and `penalty`, which `d_loss` does not count (with an interval above 1 it is 0 in most steps, and so many
+    times as large in the others); each of the last step, and over the epoch so far `<name>_mean` and `<name>_std`, summed
+    inside the step.
+
+    Keras' own callbacks work with `fit`, those that watch a number given their `mode`; to save and restore use
+    `doggan.training.checkpoints`, since Keras' knows neither the step nor both optimizers.
 
     The step number is a variable, and everything random is a function of it, so restoring `saved_variables` continues
     exactly.
@@ -113,21 +118,22 @@ class GAN(Engine, keras.Model):
         self.penalty = penalty or Penalty()
         self.seed, self.total_steps, self.pictures = seed, total_steps, pictures
         self.asked: tuple[Asked, ...] = ()  # of the last step that was traced
-        self.step = self._state("step", (), "int32")
-        self.buffer = self._state("replay", (replay, *generator.output_shape[1:])) if replay else None
+        self.step = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="step", autocast=False
+        )
+        self.replay = ReplayBuffer(replay, generator.output_shape[1:]) if replay else None
         self.average = GeneratorAverage(generator, ema) if ema is not None and ema.half_life > 0 else None
         self.sampler = self.average.generator if self.average else generator
         self.adaptive = AdaptiveProbability(self.augment) if self.augment.policy and self.augment.target > 0 else None
-        self.adaptive_variables = self.adaptive.variables if self.adaptive else []  # so that Keras finds them
+        # So that Keras finds what plain objects own.
+        self.adaptive_variables = self.adaptive.variables if self.adaptive else []
+        self.replay_images = self.replay.images if self.replay else None
         names = ["g_loss", "d_loss", "d_real", "d_fake"]
         names += ["penalty"] * self._penalised + ["augment_p"] * (self.adaptive is not None)
         self.stats = [MeanStd(name) for name in names]
         self.built = True
 
-    def _state(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
-        return self.add_weight(
-            shape=shape, dtype=dtype, initializer="zeros", trainable=False, name=name, autocast=False
-        )
+    steps_per_execution: int
 
     def compile(
         self,
@@ -145,7 +151,9 @@ class GAN(Engine, keras.Model):
         """
         if jit_compile is None:
             jit_compile = keras.backend.backend() == "jax" or has_accelerator()
-        if self.buffer is not None and loss in PAIRED:
+        if loss not in LOSSES:
+            raise DogganError(f"There is no loss {loss!r}; it is one of {', '.join(LOSSES)}.")
+        if self.replay is not None and loss in PAIRED:
             raise DogganError(f"The loss {loss} pairs real pictures with fakes, and a replay buffer has no pairs.")
         super().compile(
             optimizer=None,
@@ -165,7 +173,7 @@ class GAN(Engine, keras.Model):
     def set_steps_per_execution(self, steps: int) -> None:
         """Let the next `fit` run so many steps in one call; another number than before compiles again."""
         if steps != self.steps_per_execution:
-            self.steps_per_execution: int = steps
+            self.steps_per_execution = steps
             self.train_function = None
 
     def call(self, z: Any, training: bool = False) -> Any:
@@ -183,8 +191,8 @@ class GAN(Engine, keras.Model):
                 for share in ops.split(real, self.d_steps):
                     seen = self._update_discriminator(share)
                 seen = self._update_generator(share, seen)
-            if self.buffer is not None:
-                self._replay(self.buffer, step, seen)
+            if self.replay is not None:
+                self._learn_from(self.replay, step, seen)
         self.asked = tuple(asked)
         images = real.shape[0]
         if self.average is not None:
@@ -201,11 +209,12 @@ class GAN(Engine, keras.Model):
         targets = self._targets(batch_size)
 
         def forward(penalised: bool) -> tuple[tuple[Any, Any], Seen]:
-            fake = self.generator(z, training=True)
-            on_real, on_fake, penalty = self._judge_both(real, fake, penalised)
-            g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
-            losses = self.g_optimizer.scale_loss(g_loss), self.d_optimizer.scale_loss(d_loss + penalty)
-            return losses, Seen(g_loss, d_loss, penalty, on_real, on_fake, fake)
+            seen = self._judge_both(real, self.generator(z, training=True), targets, penalised)
+            losses = (
+                self.g_optimizer.scale_loss(seen.g_loss),
+                self.d_optimizer.scale_loss(seen.d_loss + seen.penalty),
+            )
+            return losses, seen
 
         (g_gradients, d_gradients), seen = self._differentiate(
             forward, [self.generator.trainable_variables, self.discriminator.trainable_variables]
@@ -221,10 +230,8 @@ class GAN(Engine, keras.Model):
         targets = self._targets(batch_size)
 
         def forward(penalised: bool) -> tuple[tuple[Any], Seen]:
-            on_real, on_fake, penalty = self._judge_both(real, fake, penalised)
-            g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
-            seen = Seen(g_loss, d_loss, penalty, on_real, on_fake, fake)
-            return (self.d_optimizer.scale_loss(d_loss + penalty),), seen
+            seen = self._judge_both(real, fake, targets, penalised)
+            return (self.d_optimizer.scale_loss(seen.d_loss + seen.penalty),), seen
 
         (gradients,), seen = self._differentiate(forward, [self.discriminator.trainable_variables])
         self.apply(self.d_optimizer, gradients, self.discriminator.trainable_variables)
@@ -254,11 +261,9 @@ class GAN(Engine, keras.Model):
             images = instance_noise(images, noise_std(self.instance_noise, self.step, self.total_steps))
         return self.discriminator(images, training=True)
 
-    def _judge_both(self, real: Any, fake: Any, penalised: bool) -> tuple[Any, Any, Any]:
-        """(D(real), D(fake), the weighted sum of the penalties on D)."""
-        if not penalised:
-            return self.judge(real), self.judge(fake), ops.zeros(())
-        weights = self.penalty
+    def _judge_both(self, real: Any, fake: Any, targets: Targets, penalised: bool) -> Seen:
+        """D on real pictures and fakes, both losses, and the weighted sum of the penalties on D."""
+        weights = self.penalty if penalised else Penalty()
         on_real, r1 = self._judge_with_slope(real, weights.r1)
         on_fake, r2 = self._judge_with_slope(fake, weights.r2)
         penalty = r1 + r2
@@ -266,7 +271,8 @@ class GAN(Engine, keras.Model):
             with state_kept():
                 _, gradient = self.value_and_input_gradient(self.judge, between(real, fake))
             penalty += weights.gp * one_centred(gradient)
-        return on_real, on_fake, weights.interval * penalty
+        g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
+        return Seen(g_loss, d_loss, weights.interval * penalty, on_real, on_fake, fake)
 
     def _judge_with_slope(self, images: Any, weight: float) -> tuple[Any, Any]:
         """D's logits, and weight / 2 · E‖∇D‖² from the same forward pass."""
@@ -297,31 +303,27 @@ class GAN(Engine, keras.Model):
             return hard_targets(batch_size, batch_size)
         return noisy_targets(batch_size, batch_size, self.label_noise)
 
-    def _replay(self, buffer: Any, step: Any, seen: Seen) -> None:
-        """Keep the first fake; when the buffer is full, teach D that its content is fake, and empty it.
+    def _learn_from(self, replay: ReplayBuffer, step: Any, seen: Seen) -> None:
+        """Keep a fake; when the buffer is full, teach D that its content is fake, and empty it.
 
         D(real) of the step stands still meanwhile: it counts only in the relativistic losses, which compare with it.
         """
-        size = buffer.shape[0]
-        slot = step % size
-        here = ops.reshape(ops.equal(ops.arange(size, dtype="int32"), slot), (size, 1, 1, 1))
-        kept = ops.where(here, ops.stop_gradient(seen.fake[:1]), ops.convert_to_tensor(buffer))
-        buffer.assign(kept)
+        content = replay.keep(seen.fake, step)
 
         def learn() -> Any:
             on_real = ops.stop_gradient(seen.on_real)
 
-            def forward() -> tuple[tuple[Any], Any]:
-                on_fake = self.judge(kept)
-                _, d_loss = self.gan_loss(on_real, on_fake, hard_targets(on_real.shape[0], size))
-                return (self.d_optimizer.scale_loss(d_loss),), d_loss
+            def forward() -> tuple[tuple[Any], None]:
+                targets = hard_targets(on_real.shape[0], replay.size)
+                _, d_loss = self.gan_loss(on_real, self.judge(content), targets)
+                return (self.d_optimizer.scale_loss(d_loss),), None
 
-            (gradients,), d_loss = self.losses_and_gradients(forward, [self.discriminator.trainable_variables])
+            (gradients,), _ = self.losses_and_gradients(forward, [self.discriminator.trainable_variables])
             self.apply(self.d_optimizer, gradients, self.discriminator.trainable_variables)
-            buffer.assign(ops.zeros_like(kept))
-            return d_loss
+            replay.empty()
+            return ops.zeros(())
 
-        self.cond(ops.equal(slot, size - 1), learn, lambda: ops.zeros(()))
+        self.cond(replay.is_full(step), learn, lambda: ops.zeros(()))
 
     def _logs(self, seen: Seen) -> dict[str, Any]:
         values = {
@@ -362,22 +364,6 @@ class GAN(Engine, keras.Model):
         }
         saved |= {f"moments.{stat.name}.{v.name}": v for stat in self.stats for v in stat.variables}
         saved |= {f"augment.{variable.name}": variable for variable in self.adaptive_variables}
-        if self.buffer is not None:
-            saved["replay"] = self.buffer
+        if self.replay is not None:
+            saved["replay"] = self.replay.images
         return saved | {"step": self.step}
-
-
-def has_accelerator() -> bool:
-    """Whether the backend sees a GPU or TPU."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() != "cpu"
-    import tensorflow as tf
-
-    return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_physical_devices())
-
-
-def to_numpy(variable: Any) -> np.ndarray:
-    """A copy of a variable's value on the host."""
-    return np.array(ops.convert_to_numpy(variable.value))

@@ -117,6 +117,24 @@ def make_optimizer(
             once, and its rate must not be at the end of its course before the run is.
 
     Raises:
+        DogganError: as `check_optimizer`.
+    """
+    check_optimizer(config, schedule, total_steps, name)
+    rate = Rate(config.lr, schedule.schedule, total_steps * updates_per_step, schedule.warm_up * updates_per_step)
+    optimizer = OPTIMIZERS[config.optimizer](
+        config,
+        learning_rate=rate,
+        global_clipnorm=config.clip_norm or None,
+        name=name,
+    )
+    # 2^15, Keras' own start: too high costs a few skipped steps, too low thousands until it has doubled.
+    return keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_scaled") if loss_scaling else optimizer
+
+
+def check_optimizer(config: Optimizer, schedule: Schedule, total_steps: int, name: str) -> None:
+    """Refuse constants that make no optimizer, and a schedule that does not fit the run; arguments as `make_optimizer`.
+
+    Raises:
         DogganError: a share of an average outside [0, 1), an `epsilon` of zero, or a warm-up longer than the run.
     """
     for key in _SHARES[config.optimizer]:
@@ -131,12 +149,3 @@ def make_optimizer(
             f"lr.warm_up = {schedule.warm_up} steps is longer than the run, which has {total_steps}; lower it, or "
             "raise train.epochs."
         )
-    rate = Rate(config.lr, schedule.schedule, total_steps * updates_per_step, schedule.warm_up * updates_per_step)
-    optimizer = OPTIMIZERS[config.optimizer](
-        config,
-        learning_rate=rate,
-        global_clipnorm=config.clip_norm or None,
-        name=name,
-    )
-    # 2^15, Keras' own start: too high costs a few skipped steps, too low thousands until it has doubled.
-    return keras.optimizers.LossScaleOptimizer(optimizer, name=f"{name}_scaled") if loss_scaling else optimizer

@@ -14,7 +14,8 @@ from doggan.metrics.extractors import RandomExtractor
 from doggan.metrics.kid import kid
 from doggan.metrics.random_features import random_features
 from doggan.metrics.scores import compute
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.backend import to_numpy
+from doggan.training.gan import GAN
 
 BATCH, STEPS = 8, 5
 

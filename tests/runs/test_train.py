@@ -118,7 +118,7 @@ def test_losses_that_are_no_numbers_stop_the_run_and_save_nothing(start, tiny_im
 
 def test_the_step_is_one_compiled_graph_without_xla_on_a_cpu(start, tiny_images):
     from doggan.runs import build_gan
-    from doggan.training.gan import has_accelerator
+    from doggan.training.backend import has_accelerator
 
     gan = build_gan(start("run").config, (32, 32, 3), 4)
     assert gan.jit_compile is has_accelerator()

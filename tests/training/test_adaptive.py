@@ -13,7 +13,7 @@ BATCH = 8
 
 def adaptive(probability=0.5, target=0.6, kimg=0.32):
     """One that moves by 4 · 8 / 320 = 0.1 every fourth step."""
-    return AdaptiveProbability(Augment(policy=("cutout",), probability=probability, target=target, kimg=kimg))
+    return AdaptiveProbability(Augment(policy=("cutout",), target=target, kimg=kimg), start=probability)
 
 
 def logits(mean_sign):

@@ -6,8 +6,9 @@ import pytest
 
 from doggan.config import Ema
 from doggan.errors import DogganError
+from doggan.training.backend import to_numpy
 from doggan.training.checkpoints import Checkpoints, describe_weights, has_average, restore, restore_generator
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.gan import GAN
 
 pytestmark = pytest.mark.both_backends
 

@@ -9,7 +9,7 @@ from linear_gan import BATCH, LATENT, PIXELS, fit, linear_gan, normals, real_bat
 from doggan.config import Ema
 from doggan.errors import DogganError
 from doggan.randomness import StepSeed
-from doggan.training.gan import to_numpy
+from doggan.training.backend import to_numpy
 from doggan.training.moments import MeanStd
 
 pytestmark = pytest.mark.both_backends
@@ -87,12 +87,12 @@ def test_replay_updates_d_on_the_full_buffer_and_empties_it():
     fit(gan, batches, 4, draws)
     np.testing.assert_allclose(gan.discriminator.get_weights()[0], v, rtol=1e-5, atol=1e-6)
     assert np.abs(plain.discriminator.get_weights()[0] - v).max() > 1e-3
-    np.testing.assert_array_equal(to_numpy(gan.buffer), 0)
+    np.testing.assert_array_equal(to_numpy(gan.replay.images), 0)
     assert shapes == [tuple(variable.shape) for variable in gan.variables]  # nothing grows
     assert int(to_numpy(gan.d_optimizer.iterations)) == 6
     fit(gan, batches, 1, draws)
-    assert np.abs(to_numpy(gan.buffer)[0]).min() > 0
-    np.testing.assert_array_equal(to_numpy(gan.buffer)[1], 0)
+    assert np.abs(to_numpy(gan.replay.images)[0]).min() > 0
+    np.testing.assert_array_equal(to_numpy(gan.replay.images)[1], 0)
 
 
 def test_replay_refuses_a_loss_that_pairs():

@@ -8,7 +8,8 @@ from linear_gan import BATCH, LATENT, PIXELS, fit, linear_gan, normals, real_bat
 
 from doggan.config import Penalty
 from doggan.layers import DenseSN
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.backend import to_numpy
+from doggan.training.gan import GAN
 from doggan.training.penalties import one_centred, state_kept, zero_centred
 
 pytestmark = pytest.mark.both_backends
