@@ -74,9 +74,9 @@ class GAN(Engine, keras.Model):
     `fit` takes elements (batch,) or (batch, draws). `batch` is float32 [d_steps · B, H, W, C] in [-1, 1], its size
     static, or what `pictures` takes; `draws` replace the step's own random numbers, in the order of `asked`. Its logs
     are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then, where there are such,
-    `augment_p` and `penalty`, which `d_loss` does not count (with an interval above 1 it is 0 in most steps, and so many
-    times as large in the others); each of the last step, and over the epoch so far `<name>_mean` and `<name>_std`, summed
-    inside the step.
+    `augment_p` and `penalty`, which `d_loss` does not count (with an interval above 1 it is 0 in most steps, and larger
+    by that factor in the others); each of the last step, and over the epoch so far `<name>_mean` and `<name>_std`,
+    summed inside the step.
 
     Keras' own callbacks work with `fit`, those that watch a number given their `mode`; to save and restore use
     `doggan.training.checkpoints`, since Keras' knows neither the step nor both optimizers.

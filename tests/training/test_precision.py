@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 from doggan.config import Config, Ema, Optimizer, Penalty, Schedule, Train
 from doggan.layers import DenseSN, Dropout
 from doggan.runs.build import build_gan
-from doggan.training.gan import GAN, to_numpy
+from doggan.training.backend import to_numpy
+from doggan.training.gan import GAN
 from doggan.training.optimizers import make_optimizer
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
