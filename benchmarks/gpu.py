@@ -87,6 +87,7 @@ def doggan(options: argparse.Namespace, precision: str) -> Prepared:
     from doggan.data.batches import BatchPlan, batches
     from doggan.data.device import DevicePictures
     from doggan.runs.build import build_gan
+    from doggan.runs.stop import Stop
     from doggan.sampling import generate
 
     config = narrowed(Config(), options.width_divisor)
@@ -98,7 +99,8 @@ def doggan(options: argparse.Namespace, precision: str) -> Prepared:
 
     def steps() -> None:
         data = batches(images, plan, on_device=True)
-        gan.fit(data, steps_per_epoch=options.steps, verbose=0, shuffle=False)
+        # `Stop` reads the losses after every call, as it does in a run.
+        gan.fit(data, steps_per_epoch=options.steps, callbacks=[Stop()], verbose=0, shuffle=False)
         ops.convert_to_numpy(gan.step)  # waits for the device
 
     def sample() -> None:

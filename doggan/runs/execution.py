@@ -23,9 +23,10 @@ def steps_wanted(setting: int, accelerator: bool) -> int:
     return setting or (_STEPS_ON_ACCELERATOR if accelerator else 1)
 
 
-def steps_per_call(wanted: int, steps: int) -> int:
-    """The largest divisor of `steps` that is at most `wanted`, both positive.
+def next_fit(wanted: int, left: int) -> tuple[int, int]:
+    """Steps in one call and steps in the next `fit`, where so many are left in the epoch.
 
-    Calls of any other number do not end where the epoch does: Keras runs the last one whole.
+    A `fit` takes whole calls only: what they leave of an epoch is a last call of its own, of fewer steps.
     """
-    return max(k for k in range(1, min(wanted, steps) + 1) if steps % k == 0)
+    per_call = min(wanted, left)
+    return per_call, left // per_call * per_call

@@ -78,7 +78,10 @@ class Recorder(keras.callbacks.Callback):
         self.counted: float | None = None  # until when `seconds` counts; None between epochs
         self.moments: list[NDArray[Any]] = []
         if begun:
-            self.calls = {name: list(begun[name]) for name in self.calls}
+            losses = {name: list(begun[name]) for name in ("g_loss", "d_loss")}
+            # Older checkpoints do not say which iterations these were: all of them.
+            iterations = begun.get("iteration", np.arange(1.0, len(losses["g_loss"]) + 1))
+            self.calls = {"iteration": list(iterations)} | losses
             self.seconds = float(begun["seconds"])
         if begun and self.step % plan.steps_per_epoch:
             self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
@@ -112,7 +115,7 @@ class Recorder(keras.callbacks.Callback):
             self._end_of_epoch({})
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.moments:  # the rest of an epoch that was stopped inside: `fit` has just set its moments to zero
+        if self.moments:  # the rest of an epoch of which `fit` has just set the moments to zero
             for variable, value in zip(self.model.metrics_variables, self.moments, strict=True):
                 variable.assign(value)
             self.moments = []
@@ -137,7 +140,9 @@ class Recorder(keras.callbacks.Callback):
         self._count_seconds()
         self.counted = None
         self.healthy = self.healthy and _finite(self.model.weights)
-        if self.step % self.plan.steps_per_epoch == 0 and self.healthy:  # else it was stopped inside: not counted
+        if self.step % self.plan.steps_per_epoch:  # not its end: stopped inside, or its last call is still to come
+            self.moments = [to_numpy(variable) for variable in self.model.metrics_variables]
+        elif self.healthy:
             values = {name: float(self.logs[f"{name}_mean"]) for name in self.stats}
             spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in self.stats}
             self._end_of_epoch(values | spread | {"seconds": self.seconds})

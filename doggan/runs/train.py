@@ -21,7 +21,7 @@ from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
 from doggan.runs.build import build_gan, build_generator, plan_data, training_images
-from doggan.runs.execution import made_on_device, steps_per_call, steps_wanted
+from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.folder import Run
 from doggan.runs.recorder import Recorder
 from doggan.runs.scores import load_scoring
@@ -129,7 +129,7 @@ def train(
         run.folder, settings, plan, run.checkpoints, sample, scoring, stop, gan, begun, progress=progress
     )
     start, total = recorder.step, plan.steps_per_epoch * settings.epochs
-    per_call = steps_per_call(steps_wanted(settings.steps_per_execution, accelerator), plan.steps_per_epoch)
+    wanted = steps_wanted(settings.steps_per_execution, accelerator)
     callbacks: list[keras.callbacks.Callback] = [stop, recorder]
     if scoring is not None:
         scores = ScoreCallback(
@@ -154,13 +154,13 @@ def train(
                 _score_the_end(gan, callbacks)
             while recorder.step < total and not stop.reason:
                 epoch, done = divmod(recorder.step, plan.steps_per_epoch)
-                steps = plan.steps_per_epoch - done
-                gan.set_steps_per_execution(steps_per_call(per_call, steps))
+                per_call, steps = next_fit(wanted, plan.steps_per_epoch - done)
+                gan.set_steps_per_execution(per_call)
                 gan.fit(
                     batches(images.images, plan, recorder.step, on_device=on_device),
                     initial_epoch=epoch,
-                    # A run that stopped inside an epoch finishes that one by itself: `fit` cannot begin in the middle.
-                    epochs=epoch + 1 if done else settings.epochs,
+                    # `fit` cannot begin in the middle of an epoch, nor end there but for good: parts are by themselves.
+                    epochs=settings.epochs if steps == plan.steps_per_epoch else epoch + 1,
                     steps_per_epoch=steps,
                     callbacks=callbacks,
                     shuffle=False,

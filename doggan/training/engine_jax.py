@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 from keras.src.backend.common.stateless_scope import get_stateless_scope
 from keras.src.distribution import distribution_lib
 
@@ -106,7 +107,8 @@ class Engine:
             if not batches:
                 raise StopIteration
             images = None if self.pictures is None else self.pictures.images.value
-            data = batches[0] if k == 1 else jax.tree.map(lambda *parts: jax.numpy.stack(parts), *batches)
+            # By NumPy on the host: one transfer for each part of the data, and not one for each step.
+            data = batches[0] if k == 1 else jax.tree.map(lambda *parts: np.stack(parts), *batches)
             return steps(state, images, data)
 
         self.train_function = run

@@ -163,6 +163,7 @@ class GAN(Engine, keras.Model):
             steps_per_execution=steps_per_execution,
         )
         self._loss_tracker = None
+        self.train_functions: dict[int, Any] = {}  # by the steps in a call
         self.gan_loss, self.relativistic = LOSSES[loss], loss in RELATIVISTIC
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
         # Built now, so that their slots exist to be restored before the first step.
@@ -171,10 +172,10 @@ class GAN(Engine, keras.Model):
         self.optimizer = _Both(g_optimizer, d_optimizer)
 
     def set_steps_per_execution(self, steps: int) -> None:
-        """Let the next `fit` run so many steps in one call; another number than before compiles again."""
-        if steps != self.steps_per_execution:
-            self.steps_per_execution = steps
-            self.train_function = None
+        """Let the next `fit` run so many steps in one call; a number it has not had compiles again."""
+        self.train_functions[self.steps_per_execution] = self.train_function
+        self.steps_per_execution = steps
+        self.train_function = self.train_functions.get(steps)
 
     def call(self, z: Any, training: bool = False) -> Any:
         """Pictures [B, H, W, C] in [-1, 1] from z [B, latent_dim], by `sampler`."""
@@ -185,6 +186,8 @@ class GAN(Engine, keras.Model):
         step = ops.copy(self.step)
         with step_scope(self.seed, step, draws) as asked:
             real = batch if self.pictures is None else self.pictures(batch)
+            if real.shape[0] is None:
+                raise DogganError("The step needs batches of one known size; batch with drop_remainder=True.")
             if self.update_rule == "simultaneous":
                 seen = self._update_both(real)
             else:

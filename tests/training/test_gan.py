@@ -181,3 +181,17 @@ def test_mean_std_of_a_large_offset_is_exact():
     assert float(stat.std()) == pytest.approx(values.std(), rel=1e-3)
     stat.reset_state()
     assert float(stat.result()) == 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only tf.data has batches of unknown size")
+def test_batches_of_unknown_size_are_refused_in_a_sentence():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices(np.concatenate(real_batches(2))).batch(BATCH)
+    with pytest.raises(DogganError, match="drop_remainder=True"):
+        linear_gan().fit(data, verbose=0)
+
+
+def test_an_unknown_loss_is_refused_in_a_sentence():
+    with pytest.raises(DogganError, match="no loss 'gan'; it is one of bce, bce_saturating"):
+        linear_gan(loss="gan")
