@@ -35,7 +35,6 @@ from doggan.recipes import load_recipe
 from doggan.runs import Run, build_generator, load_generator, scores_wanted, start_run, train
 from doggan.sampling import BATCH_SIZE, generate, sampling_rate
 from doggan.submission import check_submission, read_submission, write_submission
-from doggan.training.checkpoints import describe_weights
 from doggan.training.statistics import batch_norms, reestimate
 
 MOST_SHEETS = 200  # sample sheets; with the rest, far below the 500 files that Kaggle keeps
@@ -145,8 +144,7 @@ def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path, wei
 
 
 def _write_zip(run: Run, path: Path, count: int, bn_samples: int, progress: bool, say: Callable[[str], None]) -> None:
-    generator, step = load_generator(run, bn_samples=bn_samples, progress=progress)
-    weights = describe_weights(run.checkpoints.find(), bn_samples=bn_samples)
+    generator, step, weights = load_generator(run, bn_samples=bn_samples, progress=progress)
     write_submission(generate(generator, count, seed=run.config.seed, progress=progress), path, count)
     try:
         say(f"{check_submission(path, count)} (step {step}, {weights})")

@@ -1,4 +1,4 @@
-"""What the training benchmarks share: contestants in processes of their own, and how much arithmetic a step is."""
+"""What the benchmarks share: contestants in processes of their own, and how much arithmetic a training step is."""
 
 import argparse
 import dataclasses
@@ -171,6 +171,21 @@ def agreed_sizes(running: Iterable[Contestant]) -> tuple[int, int]:
 def random_pictures(count: int) -> np.ndarray:
     """uint8 [N, 64, 64, 3]."""
     return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def product_rate(precision: str = "float32") -> Callable[[], float]:
+    """Measures the GFLOP a second of a product of 4096×4096 matrices by TensorFlow, after a warm-up."""
+    import tensorflow as tf
+
+    side, products = 4096, 3
+    a = tf.cast(tf.random.normal((side, side)), precision)
+
+    def work() -> None:
+        for _ in range(products):
+            (a @ a).numpy()
+
+    work()
+    return lambda: timed(products * 2 * side**3, work) / 1e9
 
 
 def timed(units: float, work: Callable[[], object]) -> float:

@@ -22,9 +22,7 @@ With `--crops`, the folder of crops64-a.jpg and its neighbours, it also prints w
 
 import argparse
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -32,6 +30,7 @@ from statistics import median
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from contest import Contestant, Prepared, product_rate, random_pictures, serve, starting, timed
 
 GFLOP = 11.42  # of one image
 PEAKS = ("matrix product float32", "matrix product bfloat16")
@@ -161,77 +160,26 @@ def contestant(name: str, options: argparse.Namespace) -> Callable[[Images], obj
     }[name]()
 
 
-def peak(precision: str) -> Callable[[], float]:
-    """GFLOP a second of a matrix product by TensorFlow."""
-    import tensorflow as tf
+def prepare(options: argparse.Namespace) -> Prepared:
+    """The contestant that this process is: with its fastest batch size."""
+    if options.serve in PEAKS:
+        return {"setting": "4096×4096"}, {"rate": product_rate(options.serve.split()[-1])}
+    features = contestant(options.serve, options)
+    images = random_pictures(options.images)
 
-    side = 4096
-    a = tf.cast(tf.random.normal((side, side)), precision)
-
-    def once() -> float:
-        start = time.perf_counter()
-        (a @ a).numpy()
-        return 2 * side**3 / (time.perf_counter() - start) / 1e9
-
-    return once
-
-
-def serve(name: str, options: argparse.Namespace) -> None:
-    """In the contestant's process: one rate for each line that comes in."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever the libraries print
-    if name in PEAKS:
-        once = peak(name.split()[-1])
-        once()
-        setting = "4096×4096"
-    else:
-        features = contestant(name, options)
-        images = np.random.default_rng(0).integers(0, 256, (options.images, 64, 64, 3), dtype=np.uint8)
-
-        def rate(batch_size: int) -> float:
-            start = time.perf_counter()
+    def rate(batch_size: int) -> float:
+        def work() -> None:
             for i in range(0, len(images), batch_size):
                 features(images[i : i + batch_size])
-            return len(images) / (time.perf_counter() - start)
 
-        for batch_size in options.batch_sizes:
-            features(images[:batch_size])  # traces and compiles
-        best = options.batch_sizes[0]
-        if len(options.batch_sizes) > 1:
-            best = max(options.batch_sizes, key=lambda size: max(rate(size) for _ in range(2)))
-        setting = f"batches of {best}"
+        return timed(len(images), work)
 
-        def once() -> float:
-            return rate(best)
-
-    print(setting, file=answers, flush=True)
-    for _ in sys.stdin:
-        print(once(), file=answers, flush=True)
-
-
-class Contestant:
-    """A process that measures when asked."""
-
-    def __init__(self, name: str, python: str, arguments: list[str]) -> None:
-        self.name = name
-        command = [python, __file__, "--serve", name, *arguments]
-        quiet = None if os.environ.get("VERBOSE") else subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, text=True, bufsize=1
-        )
-        self.setting = self._process.stdout.readline().strip()  # waits: nobody else is at work
-
-    @property
-    def runs(self) -> bool:
-        return bool(self.setting)
-
-    def measure(self) -> float:
-        self._process.stdin.write("\n")
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+    for batch_size in options.batch_sizes:
+        features(images[:batch_size])  # traces and compiles
+    best = options.batch_sizes[0]
+    if len(options.batch_sizes) > 1:
+        best = max(options.batch_sizes, key=lambda size: max(rate(size) for _ in range(2)))
+    return {"setting": f"batches of {best}"}, {"rate": lambda: rate(best)}
 
 
 def table(rounds: list[dict[str, float]], settings: dict[str, str]) -> None:
@@ -292,7 +240,7 @@ def main() -> None:
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, options)
+        serve(lambda: prepare(options))
         return
 
     arguments = ["--images", str(options.images), "--batch-sizes", *map(str, options.batch_sizes)]
@@ -302,20 +250,14 @@ def main() -> None:
     names = [(name, sys.executable) for name in (*PEAKS, *OURS)]
     if options.torch_python:
         names += [(name, options.torch_python) for name in TORCH if name != "torchscript" or options.torchscript]
-    contestants: list[Contestant] = []
-    for name, python in names:
-        if options.only and name not in (*options.only, *PEAKS):
-            continue
-        candidate = Contestant(name, python, arguments)
-        if candidate.runs:
-            contestants.append(candidate)
-        else:
-            print(f"{name} does not run here (VERBOSE=1 shows why)")
-    rounds = [{running.name: running.measure() for running in contestants} for _ in range(options.rounds)]
-    for running in contestants:
-        running.close()
+    if options.only:
+        names = [(name, python) for name, python in names if name in (*options.only, *PEAKS)]
+    running = starting(Contestant(name, __file__, python, arguments) for name, python in names)
+    rounds = [{one.name: one.measure("rate") for one in running} for _ in range(options.rounds)]
+    for one in running:
+        one.close()
     print(f"{options.rounds} rounds of {options.images} images each, {os.cpu_count()} cores")
-    table(rounds, {running.name: running.setting for running in contestants})
+    table(rounds, {one.name: one.facts["setting"] for one in running})
     if options.crops:
         differences(options.weights, options.crops, options.count)
 

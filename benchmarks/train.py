@@ -34,6 +34,7 @@ from contest import (
     agreed_sizes,
     narrowed,
     passed_on,
+    product_rate,
     random_pictures,
     serve,
     starting,
@@ -115,28 +116,10 @@ def pytorch(options: argparse.Namespace, setup: dict[str, Any]) -> Prepared:
     return {"parameters": sizes}, {"train": lambda: timed(options.steps * options.batch, steps)}
 
 
-def matrix_product() -> Prepared:
-    """GFLOP a second of a product of float32 matrices by TensorFlow."""
-    import tensorflow as tf
-
-    side, products = 4096, 3
-    a = tf.random.normal((side, side))
-
-    def work() -> None:
-        for _ in range(products):
-            a @ a
-
-    def rate() -> float:
-        return timed(products * 2 * side**3, work) / 1e9
-
-    rate()
-    return {}, {"train": rate}
-
-
 def prepare(options: argparse.Namespace) -> Prepared:
     """The contestant that this process is."""
     if options.serve == PEAK:
-        return matrix_product()
+        return {}, {"train": product_rate()}
     if options.serve in OURS:
         return doggan(options, one_batch=options.serve != OURS[0])
     return pytorch(options, TORCH[options.serve])

@@ -134,7 +134,7 @@ def demo(
 
     say("sampling and writing the submission")
     # Not the best checkpoint: it was chosen by the distance to the held-out dogs that is measured below.
-    generator, _ = runs.load_generator(run, "newest")
+    generator, *_ = runs.load_generator(run, "newest")
     samples = _sample(generator, MEASURED, seed + 1)  # not the z that the sheets show through training
     plots.save_png(out / "samples.png", plots.grid(samples[:64], scale=2))
     plots.save_png(out / "comparison.png", side_by_side(data.training().images, samples))

@@ -84,7 +84,12 @@ def test_fewer_pictures_fewer_rows(doggan, data, tiny_recipe, tmp_path):
     ("arguments", "message"),
     [
         (("--augment", "dogs-dcgan"), "Recipe dogs-dcgan augments nothing; give it a policy"),
-        (("--augment", "dogs-dcgan", *POLICY, "--set=augment.probability=0"), "augment.probability = 0"),
+        (("--augment", "dogs-dcgan", *POLICY, "--set=augment.probability=0"), "augment.probability = 0 never applies"),
+        (("--augment", "dogs-dcgan", *POLICY, "--set=augment.target=0.6"), "leave augment.probability out"),
+        (
+            ("--augment", "dogs-dcgan", "--set=instance_noise.std=0.1", "--set=instance_noise.until=0"),
+            "fades the noise before the first step",
+        ),
         (("--augment", "dogs-dcgan", '--set=augment.policy=["blur"]'), "'blur' is not one of color, translation, cut"),
         (("--augment", "dogs-dogs"), "no recipe 'dogs-dogs'"),
         (("--set", "augment.probability=1"), "name it with --augment"),
@@ -106,13 +111,33 @@ def test_an_empty_set_is_refused(doggan, tiny_images, tmp_path):
     assert "no pictures to draw" in err
 
 
-def test_the_probability_that_adapts_is_the_first(doggan, data, tmp_path):
-    """Noise alone is something to see, whatever the probability is."""
-    adaptive = ("--set=augment.probability=0", "--set=augment.target=0.6", "--set=instance_noise.std=0.1")
-    assert doggan("look", data, "-o", tmp_path, "--augment", "dogs-dcgan", *POLICY, *adaptive)[0] == 0
+def test_noise_alone_is_something_to_see(doggan, data, tmp_path):
+    assert doggan("look", data, "-o", tmp_path, "--augment", "dogs-dcgan", "--set=instance_noise.std=0.1")[0] == 0
     left, right = parts(tmp_path / "augmented.png", rows=8, size=96, views=8)
     difference = right[:, :96].astype(float) - left
     assert 0 < np.abs(difference).mean() < 20
+
+
+def test_a_probability_that_adapts_is_shown_at_its_most(doggan, data, tmp_path, monkeypatch):
+    """It starts at 0, where there is nothing to see; the title says so."""
+    titles, draw = [], plots.augmented_sheet
+    monkeypatch.setattr(
+        plots,
+        "augmented_sheet",
+        lambda path, real, seen, *texts: (titles.append(texts[0]), draw(path, real, seen, *texts)),
+    )
+    policy = '--set=augment.policy=["color","cutout"]'
+    for name, target in (("fixed", "0"), ("adaptive", "0.6")):
+        arguments = ("--augment", "dogs-dcgan", policy, f"--set=augment.target={target}")
+        assert doggan("look", data, "-o", tmp_path / name, *arguments)[0] == 0
+    assert titles == [
+        "color, cutout, each with probability 1",
+        "color, cutout, as at p = 1; training starts at 0 and adapts it",
+    ]
+    fixed, adaptive = (
+        parts(tmp_path / n / "augmented.png", rows=8, size=96, views=8)[1] for n in ("fixed", "adaptive")
+    )
+    np.testing.assert_array_equal(fixed, adaptive)
 
 
 def test_plain_look_loads_no_framework(data, tmp_path):

@@ -174,12 +174,29 @@ def test_all_losses_before_the_first_epoch(tmp_path):
     assert read(tmp_path / "losses.png").shape == (900, 1350, 3)
 
 
-@pytest.mark.parametrize("values", [[], [0.5], [0.7, float("nan"), 0.4], [1.0, float("inf")], np.linspace(1, 2, 200)])
+@pytest.mark.parametrize("values", [[0.5], [0.7, float("nan"), 0.4], [1.0, float("inf")], np.linspace(1, 2, 200)])
 def test_epoch_losses(tmp_path, values):
-    plots.epoch_losses(tmp_path / "epoch.png", np.arange(len(values)), values, values, epoch=3)
+    means = np.mean(values), np.mean(values)
+    plots.epoch_losses(tmp_path / "epoch.png", np.arange(1, len(values) + 1), values, values, means, epoch=3)
     picture = read(tmp_path / "epoch.png")
     assert picture.shape == (540, 1200, 3)
-    assert bool(has_colour(picture[80:], "#D55E00")) == bool(len(values))
+    assert has_colour(picture[80:], "#D55E00")
+
+
+@pytest.mark.parametrize(
+    ("iteration", "title"),
+    [([1, 2, 3], "Epoch 3: loss by iteration"), ([4, 8, 12], "Epoch 3: loss by iteration, one iteration in 4")],
+)
+def test_epoch_losses_have_the_means_of_all_steps_also_of_those_not_drawn(tmp_path, monkeypatch, iteration, title):
+    figures = []
+    monkeypatch.setattr("doggan.plots.losses.save", lambda figure, path: figures.append(figure))
+    plots.epoch_losses(tmp_path / "epoch.png", iteration, [1, 2, 3], [4, 5, 6], means=(1.25, 7.5), epoch=3)
+    axes = figures[0].axes[0]
+    assert title in {axes.get_title(), axes.get_title(loc="left")}
+    assert axes.get_legend_handles_labels()[1] == ["generator, mean 1.250", "discriminator, mean 7.500"]
+    drawn, dashed = axes.get_lines()[::2], axes.get_lines()[1::2]
+    assert [list(line.get_ydata()) for line in drawn] == [[1, 2, 3], [4, 5, 6]]
+    assert [set(line.get_ydata()) for line in dashed] == [{1.25}, {7.5}]
 
 
 def test_the_same_arguments_give_the_same_file(tmp_path):
@@ -199,7 +216,7 @@ def test_pyplot_is_never_loaded_and_matplotlib_only_for_figures(tmp_path):
 import sys
 from doggan import plots
 assert not any(name in sys.modules for name in ("matplotlib", "PIL", "keras", "tensorflow"))
-plots.epoch_losses({str(tmp_path / "epoch.png")!r}, [1, 2], [1, 2], [2, 1], 1)
+plots.epoch_losses({str(tmp_path / "epoch.png")!r}, [1, 2], [1, 2], [2, 1], (1.5, 1.5), 1)
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_overrides_take_toml_values_and_bare_words():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.epoch=3", "did you mean train.epochs"),
+        ("train.epoch=3", r"there is no setting train.epoch (did you mean train.epochs?)."),
         ("generator.latentdim=3", "did you mean generator.latent_dim"),
         ("train.epochs=3.5", "train.epochs = 3.5 is not an int"),
         ("train.epochs=true", "is not an int"),
@@ -70,7 +71,7 @@ def test_overrides_take_toml_values_and_bare_words():
     ],
 )
 def test_a_wrong_key_type_or_value_is_named(override, message):
-    with pytest.raises(DogganError, match=message.replace("[", r"\[").replace("{", r"\{")):
+    with pytest.raises(DogganError, match=re.escape(message)):
         load_recipe("dogs-dcgan", (override,))
 
 

@@ -74,33 +74,31 @@ def look(data: Path, out: Path, n: int, seed: int, recipe: str | None, overrides
 
 
 def _draw_augmented(path: Path, images: "ImageSet", config: "Config", n: int, seed: int) -> None:
-    """Draw `n` pictures, and beside each what the discriminator sees of it in the first step.
+    """Draw `n` pictures, and beside each what the discriminator sees of it, with the noise of the first step.
 
     Raises:
-        DogganError: that is the picture itself, or the policy names an unknown operation.
+        DogganError: that is the picture itself, or training would refuse the settings.
     """
+    load_keras()
+    from doggan import plots
+    from doggan.runs.build import check_augment
+    from doggan.sampling import quantise
+    from doggan.training.augment import views
+
+    check_augment(config)
     settings, noise = config.augment, config.instance_noise
     if not settings.policy and noise.std == 0:
         raise DogganError(
             f"Recipe {config.recipe} augments nothing; give it a policy, for example --set "
             """'augment.policy=["color","translation","cutout"]', or --set instance_noise.std=0.1."""
         )
-    if settings.probability == 0 and noise.std == 0:
-        raise DogganError(
-            f"Recipe {config.recipe} begins with augment.probability = 0, so there is nothing to see yet; look ahead "
-            "with --set augment.probability=0.5."
-        )
-    load_keras()
-    from doggan import plots
-    from doggan.sampling import quantise
-    from doggan.training.augment import views
-
     real = plots.representatives(images, n, seed).images
     seen = quantise(views(real, settings, noise, _VIEWS, seed))
     parts = []
     if settings.policy:
-        at_first = " at first" if settings.target > 0 else ""
-        parts.append(f"{', '.join(settings.policy)}, each with probability {settings.probability:g}{at_first}")
+        fixed = f"each with probability {settings.probability:g}"
+        adaptive = "as at p = 1; training starts at 0 and adapts it"
+        parts.append(f"{', '.join(settings.policy)}, {adaptive if settings.target > 0 else fixed}")
     if noise.std > 0:
         parts.append(f"noise of standard deviation {noise.std:g}")
     plots.augmented_sheet(path, real, seen, " · ".join(parts), f"as {config.recipe}'s discriminator sees it")

@@ -2,7 +2,6 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -103,10 +102,12 @@ def sample(
     import numpy as np
 
     load_keras()
-    from doggan import plots
+    from doggan import plots, runs
     from doggan.sampling import generate
 
-    generator, step, weights = _load_generator(run, checkpoint, raw, bn_samples, progress=True)
+    generator, step, weights = runs.load_generator(
+        runs.Run.open(run), checkpoint, raw=raw, bn_samples=bn_samples, progress=True
+    )
     pictures = np.concatenate(list(generate(generator, n, seed=seed, truncation=truncation)))
     plots.save_png(out, plots.grid(pictures))
     click.echo(f"{n} samples of step {step}, {weights}: {out}")
@@ -135,23 +136,16 @@ def submit(
 ) -> None:
     """Write images.zip from a RUN's generator, and check it."""
     load_keras()
+    from doggan import runs
     from doggan.sampling import generate
     from doggan.submission import check_submission, write_submission
 
-    generator, step, weights = _load_generator(run, checkpoint, raw, bn_samples, progress=not quiet)
+    generator, step, weights = runs.load_generator(
+        runs.Run.open(run), checkpoint, raw=raw, bn_samples=bn_samples, progress=not quiet
+    )
     batches = generate(generator, count, seed=seed, truncation=truncation, progress=not quiet)
     click.echo(f"{write_submission(batches, out, count)}, from step {step}, {weights}")
     click.echo(str(check_submission(out, count)))
-
-
-def _load_generator(folder: Path, checkpoint: str, raw: bool, bn_samples: int, progress: bool) -> tuple[Any, int, str]:
-    """The generator of a run, its step, and what its weights are."""
-    from doggan import runs
-    from doggan.training.checkpoints import describe_weights
-
-    run = runs.Run.open(folder)
-    generator, step = runs.load_generator(run, checkpoint, raw=raw, bn_samples=bn_samples, progress=progress)
-    return generator, step, describe_weights(run.checkpoints.find(checkpoint), raw=raw, bn_samples=bn_samples)
 
 
 @click.command()

@@ -33,7 +33,7 @@ class Sampled:
         checkpoint: as asked for: "best", "newest" or a number of steps.
         step: training steps of that checkpoint.
         seed: of z.
-        weights: in words, as `doggan.training.checkpoints.describe_weights` gives them.
+        weights: in words, as `doggan.runs.load_generator` gives them.
     """
 
     checkpoint: str
@@ -116,11 +116,10 @@ def _load(
     folder: Path, seed: int, checkpoint: str, raw: bool, bn_samples: int, progress: bool
 ) -> tuple[Sampled, "keras.Model"]:
     from doggan import runs  # loads Keras, which the other sources do without
-    from doggan.training.checkpoints import describe_weights
 
-    run = runs.Run.open(folder)
-    generator, step = runs.load_generator(run, checkpoint, raw=raw, bn_samples=bn_samples, progress=progress)
-    weights = describe_weights(run.checkpoints.find(checkpoint), raw=raw, bn_samples=bn_samples)
+    generator, step, weights = runs.load_generator(
+        runs.Run.open(folder), checkpoint, raw=raw, bn_samples=bn_samples, progress=progress
+    )
     return Sampled(checkpoint, step, seed, weights), generator
 
 

@@ -14,14 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def epoch_losses(path: str | Path, iteration: ArrayLike, g_loss: ArrayLike, d_loss: ArrayLike, epoch: int) -> None:
-    """Write the losses of one epoch by iteration, with the means of what is drawn.
+def epoch_losses(
+    path: str | Path,
+    iteration: ArrayLike,
+    g_loss: ArrayLike,
+    d_loss: ArrayLike,
+    means: tuple[float, float],
+    epoch: int,
+) -> None:
+    """Write the losses of one epoch by iteration, and their means over the whole epoch.
 
     Args:
         path: the PNG.
-        iteration: [n], the numbers of the steps within the epoch, from 1; not all of them need be there.
+        iteration: [n], the numbers of the steps within the epoch, from 1, rising; where they are not all there, the
+            title says so.
         g_loss: [n], the generator's loss in them.
         d_loss: [n], the discriminator's loss.
+        means: of the generator's and the discriminator's loss, over all steps.
         epoch: its number, for the title.
 
     Raises:
@@ -29,21 +38,23 @@ def epoch_losses(path: str | Path, iteration: ArrayLike, g_loss: ArrayLike, d_lo
     """
     figure = new_figure(8, 3.6)
     axes = figure.add_subplot()
-    for name, values, colour in (("generator", g_loss, BLUE), ("discriminator", d_loss, ORANGE)):
+    steps = np.asarray(iteration)
+    networks = (("generator", g_loss, means[0], BLUE), ("discriminator", d_loss, means[1], ORANGE))
+    for name, values, mean, colour in networks:
         series = np.asarray(values, np.float64)
-        label = f"{name}, mean {series.mean():.3f}" if len(series) else name
         axes.plot(
-            np.asarray(iteration),
+            steps,
             series,
             color=colour,
             linewidth=1.1,
             marker=_marker(len(series)),
             markersize=3,
-            label=label,
+            label=f"{name}, mean {mean:.3f}",
         )
-        if len(series):
-            axes.axhline(series.mean(), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
-    dress(axes, f"Epoch {epoch}: loss by iteration", "iteration", "loss")
+        axes.axhline(mean, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8)
+    every = int(np.diff(steps, prepend=0).max(initial=1))
+    left_out = f", one iteration in {every}" if every > 1 else ""
+    dress(axes, f"Epoch {epoch}: loss by iteration{left_out}", "iteration", "loss")
     legend_above(axes)
     figure.set_layout_engine("constrained")
     save(figure, path)

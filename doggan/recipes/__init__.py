@@ -213,4 +213,4 @@ def _describe(kind: Any) -> str:
 
 def _nearest(word: str, words: Any) -> str:
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f", did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""

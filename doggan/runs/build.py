@@ -62,7 +62,7 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             f"them with --size {size}{crop}."
         )
     _check_step(config)
-    _check_augment(config.augment, config.train.loss)
+    check_augment(config)
     _check_scores(config, size)
     if config.train.tensorboard:
         check_tensorboard()
@@ -176,11 +176,17 @@ def _check_step(config: Config) -> None:
         raise DogganError(
             f"penalty.interval = {penalty.interval} spaces penalties, and there are none; set penalty.r1, r2 or gp."
         )
+
+
+def check_augment(config: Config) -> None:
+    """Refuse settings of `augment` and `instance_noise` that contradict each other or the loss.
+
+    Raises:
+        DogganError: they do; or `augment.policy` names an unknown operation.
+    """
     if config.instance_noise.std > 0 and config.instance_noise.until == 0:
         raise DogganError("instance_noise.until = 0 fades the noise before the first step; raise it, or set std=0.")
-
-
-def _check_augment(augment: Augment, loss: str) -> None:
+    augment, loss = config.augment, config.train.loss
     for name in augment.policy:
         _named(POLICY, name, "augment.policy")
     if len(set(augment.policy)) < len(augment.policy):

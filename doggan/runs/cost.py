@@ -15,17 +15,21 @@ from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
 from doggan.metrics.callback import score_due
 from doggan.runs.build import build_gan, plan_data, training_images
-from doggan.runs.execution import made_on_device, steps_per_call, steps_wanted
+from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
 from doggan.sampling import generate
 from doggan.training.backend import has_accelerator
 
-_TIMED_STEPS = 3
+_TIMED_STEPS = 3  # at least, unless they take too long
+_TIMED_SECONDS = 15.0  # the call in which they end is the last
 _TIMED_SAMPLES = 64
 
 
 def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -> str:
     """Parameters, memory and time of a run; the time is measured on a few real steps and a few samples.
+
+    What a `fit` does before its first call of the compiled function ends is left out, compilation included. The steps
+    are a whole number of the intervals at which penalties and the replay buffer come, if there is time for that many.
 
     Args:
         config, data, weights: as for `start_run`.
@@ -49,17 +53,22 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
     activations = config.train.batch_size * (_activations(gan.generator) + 2 * _activations(gan.discriminator))
 
     steps = plan.steps_per_epoch * config.train.epochs
-    per_call = steps_per_call(steps_wanted(config.train.steps_per_execution, accelerator), plan.steps_per_epoch)
+    per_call, _ = next_fit(steps_wanted(config.train.steps_per_execution, accelerator), plan.steps_per_epoch)
     gan.set_steps_per_execution(per_call)
 
-    def seconds(n: int) -> float:
-        start = time.perf_counter()
-        gan.fit(batches(images.images, plan, on_device=on_device), steps_per_epoch=n, verbose=0, shuffle=False)
-        return time.perf_counter() - start
-
-    seconds(per_call)  # compiles
-    timed = per_call * math.ceil(_TIMED_STEPS / per_call)
-    step_seconds = seconds(timed) / timed
+    every = (config.penalty.interval, config.train.replay or 1)
+    period = math.lcm(per_call, *every)
+    clock = Clock(_TIMED_SECONDS)
+    gan.fit(
+        batches(images.images, plan, on_device=on_device),
+        steps_per_epoch=per_call + period * math.ceil(_TIMED_STEPS / period),
+        callbacks=[clock],
+        verbose=0,
+        shuffle=False,
+    )
+    timed = clock.calls * per_call
+    step_seconds = clock.seconds / timed
+    short = f", too few for what happens every {max(every)} steps" if timed < max(every) else ""
     place = "kept on the device, where the step makes the batches" if on_device else "made into batches on the host"
     return "\n".join(
         [
@@ -68,11 +77,41 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
             f"{plan.steps_per_epoch:,} steps an epoch, {steps:,} in all, {per_call} in a call",
             f"memory, about: {_mib(state)} for weights, gradients and optimizers, {_mib(_bytes(average))} for the "
             f"generator's average, {_mib(activations)} for the activations of one step",
-            f"time of training, about: {step_seconds:.3g} s a step measured here over {timed} steps "
+            f"time of training, about: {step_seconds:.3g} s a step measured here over {timed} steps{short} "
             f"({plan.batch_size / step_seconds:.0f} images/s), {steps * step_seconds / 3600:.1f} h in all",
             "scores: none" if scoring is None else _scoring_cost(config, plan, scoring, gan.sampler),
         ]
     )
+
+
+class Clock(keras.callbacks.Callback):
+    """The time from the end of a `fit`'s first call of the compiled function to that of its last.
+
+    Args:
+        limit: seconds, after which the `fit` is stopped.
+
+    Attributes:
+        calls: how many were timed.
+        seconds: that they took together.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.begin, self.calls, self.seconds = math.nan, -1, math.nan
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        float(logs["g_loss"])  # JAX hands out results that are still being computed
+        now = time.perf_counter()
+        self.calls += 1
+        if self.calls == 0:
+            self.begin = now
+        self.seconds = now - self.begin
+        if self.seconds > self.limit:
+            self.model.stop_training = True
 
 
 def _scoring_cost(config: Config, plan: BatchPlan, scoring: Scoring, generator: keras.Model) -> str:

@@ -251,7 +251,9 @@ class Recorder(keras.callbacks.Callback):
         plots.save_png(self.folder / "samples" / f"epoch-{self.epoch:04d}.png", sheet)
         if self.calls["iteration"]:
             path = self.folder / "losses-epoch.png"
-            plots.epoch_losses(path, self.calls["iteration"], self.calls["g_loss"], self.calls["d_loss"], self.epoch)
+            calls, row = self.calls, self.history.rows[-1]
+            means = row["g_loss"], row["d_loss"]
+            plots.epoch_losses(path, calls["iteration"], calls["g_loss"], calls["d_loss"], means, self.epoch)
             epochs = [row for row in self.history.rows if row["step"] % self.plan.steps_per_epoch == 0]
             plots.all_losses(self.folder / "losses.png", epochs)
 

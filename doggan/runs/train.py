@@ -28,7 +28,7 @@ from doggan.runs.scores import load_scoring
 from doggan.runs.stop import DIVERGED, Stop
 from doggan.sampling import generate
 from doggan.training.backend import has_accelerator
-from doggan.training.checkpoints import restore_generator
+from doggan.training.checkpoints import describe_weights, restore_generator
 from doggan.training.gan import GAN
 from doggan.training.statistics import reestimate
 
@@ -193,8 +193,10 @@ def _animate(run: Run) -> None:
 
 def load_generator(
     run: Run, which: str = "best", *, raw: bool = False, bn_samples: int = 0, progress: bool = False
-) -> tuple[keras.Model, int]:
-    """The generator of a run from the checkpoint "best", "newest" or a step number, and its step.
+) -> tuple[keras.Model, int, str]:
+    """The generator of a run from the checkpoint "best", "newest" or a step number, its step, and its weights in words.
+
+    The words are for what is printed of samples: "averaged weights, batch norm re-estimated on 20 z".
 
     Args:
         run, which: the run and its checkpoint.
@@ -206,10 +208,10 @@ def load_generator(
         DogganError: the run has no such checkpoint, or no batch normalisation to re-estimate.
     """
     generator = build_generator(run.config, run.image_shape[-1])
-    step = restore_generator(generator, run.checkpoints.find(which), raw=raw)
+    step, averaged = restore_generator(generator, run.checkpoints.find(which), raw=raw)
     if bn_samples:
         reestimate(generator, bn_samples, run.config.seed, progress=progress)
-    return generator, step
+    return generator, step, describe_weights(averaged, bn_samples)
 
 
 @contextmanager

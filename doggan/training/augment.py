@@ -115,11 +115,11 @@ def augment(images: Any, policy: tuple[str, ...], probability: Any) -> Any:
 def views(
     images: NDArray[np.uint8], config: Augment, noise: InstanceNoise, n: int, seed: int = 0
 ) -> NDArray[np.float32]:
-    """What the discriminator sees of each picture, `n` times, in the first step of a run: for people to look at.
+    """What the discriminator sees of each picture, `n` times, for people to look at.
 
     Args:
         images: uint8 [N, H, W, C].
-        config: policy and probability.
+        config: policy and probability; where that adapts it is 1, which shows most, and not the 0 that a run starts at.
         noise: of which the standard deviation at the first step.
         n: views of each.
         seed: decides the draws.
@@ -132,7 +132,7 @@ def views(
     """
     repeated = ops.convert_to_tensor(np.repeat(images, n, axis=0).astype(np.float32) / 127.5 - 1.0)
     with step_scope(seed, 0):
-        seen = augment(repeated, config.policy, config.probability)
+        seen = augment(repeated, config.policy, 1.0 if config.target > 0 else config.probability)
         seen = instance_noise(seen, noise_std(noise, 0, 1))
     return ops.convert_to_numpy(seen).reshape(len(images), n, *images.shape[1:])
 

@@ -133,23 +133,32 @@ def restore(gan: GAN, path: Path) -> None:
     if gan.average is not None and not has_average(path):
         raise DogganError(
             f"{path} holds no average of the generator, which this run is set to keep: a doggan without one wrote it. "
-            "Start a new run; or set ema.half_life to 0.0 in the run's config.json to continue without one."
+            'Start a new run; or, to continue without one, add "ema": {"half_life": 0.0} to "config" in the run\'s '
+            "config.json."
         )
-    _assign(gan.saved_variables(), path)
+    variables = gan.saved_variables()
+    _assign(variables, _read(path, list(variables)), path)
 
 
-def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> int:
-    """Give a generator the values that samples are drawn with and return the step of the checkpoint at `path`.
+def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> tuple[int, bool]:
+    """Give a generator the values that samples are drawn with.
 
     They are those of the generator's average where the checkpoint has one, unless `raw`: the weights as trained.
+
+    Returns:
+        The step of the checkpoint at `path`, and whether the values are the average's.
 
     Raises:
         DogganError: the file is damaged, or belongs to another network.
     """
-    owner = "average" if has_average(path) and not raw else "generator"
-    named = {f"{owner}.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
-    _assign(named, path)
-    return int(_read(path, ["step"])["step"])
+    with _opened(path) as file:  # once: a run that still trains replaces it, or deletes it
+        averaged = not raw and _holds_average(file)
+        owner = "average" if averaged else "generator"
+        named = {f"{owner}.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
+        values = {key: file[key] for key in named if key in file.files}
+        step = int(file["step"])
+    _assign(named, values, path)
+    return step, averaged
 
 
 def has_average(path: Path) -> bool:
@@ -159,21 +168,25 @@ def has_average(path: Path) -> bool:
         DogganError: the file is damaged.
     """
     with _opened(path) as file:
-        return any(name.startswith(_AVERAGE) for name in file.files)
+        return _holds_average(file)
 
 
-def describe_weights(path: Path, *, raw: bool = False, bn_samples: int = 0) -> str:
-    """What `doggan.runs.load_generator` makes of the checkpoint at `path`, in words, for what is printed of samples.
+def _holds_average(file: Any) -> bool:
+    return any(name.startswith(_AVERAGE) for name in file.files)
 
-    Raises:
-        DogganError: the file is damaged.
+
+def describe_weights(averaged: bool, bn_samples: int = 0) -> str:
+    """What samples are drawn with, in words.
+
+    Args:
+        averaged: as `restore_generator` says.
+        bn_samples: z that batch norm was re-estimated on; 0 where it was not.
     """
-    weights = "averaged weights" if has_average(path) and not raw else "weights as trained"
+    weights = "averaged weights" if averaged else "weights as trained"
     return f"{weights}, batch norm re-estimated on {bn_samples:,} z" if bn_samples else weights
 
 
-def _assign(variables: dict[str, Any], path: Path) -> None:
-    values = _read(path, list(variables))
+def _assign(variables: dict[str, Any], values: dict[str, np.ndarray], path: Path) -> None:
     for key, variable in variables.items():
         if key not in values or values[key].shape != tuple(variable.shape):
             found = f"has shape {values[key].shape}" if key in values else "is missing"

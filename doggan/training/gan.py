@@ -134,6 +134,7 @@ class GAN(Engine, keras.Model):
         self.built = True
 
     steps_per_execution: int
+    train_function: Any
 
     def compile(
         self,

@@ -43,6 +43,13 @@ def test_settings_that_contradict_each_other_are_refused(overrides, message, tin
         plan_data(load_recipe(str(tiny_recipe), tuple(overrides)), tiny_images.training())
 
 
+@pytest.mark.parametrize("override", ["lr.warm_up=17", "g_optimizer.beta_1=1.0", "d_optimizer.epsilon=0.0"])
+def test_an_optimizer_that_is_refused_leaves_no_run_behind(override, start, tmp_path):
+    with pytest.raises(DogganError, match=override.split("=")[0]):
+        start("run", override)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_step_reads_a_batch_for_each_update_of_the_discriminator(tiny_recipe, tiny_images):
     config = load_recipe(str(tiny_recipe), ("train.update=alternating", "train.d_steps=3"))
     plan = plan_data(config, tiny_images.training())

@@ -44,8 +44,10 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     with Image.open(run.gif) as gif:
         assert gif.n_frames >= 5
 
-    generator, step = load_generator(run, "newest")
-    assert step == 16
+    generator, step, weights = load_generator(run, "newest")
+    assert (step, weights) == (16, "averaged weights")
+    again = load_generator(run, "newest", raw=True, bn_samples=20)[2]
+    assert again == "weights as trained, batch norm re-estimated on 20 z"
     kernel = next(v for v in generator.variables if v.name == "kernel")
     name = f"average.{[v is kernel for v in generator.variables].index(True):03d}.kernel"
     np.testing.assert_array_equal(np.asarray(kernel.value), arrays(run)[name])
@@ -53,6 +55,23 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     assert str(train(run, tiny_images, progress=False)) == "trained all 16 steps"  # and no further
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+def test_the_means_in_the_figure_are_those_in_the_table_also_with_several_steps_in_a_call(
+    start, tiny_images, monkeypatch
+):
+    from doggan import plots
+
+    drawn = []
+    monkeypatch.setattr(plots, "all_losses", lambda *args: None)
+    monkeypatch.setattr(plots, "epoch_losses", lambda path, *args: drawn.append(args))
+    run = start("run", "train.epochs=1", "train.steps_per_execution=2", "train.score_every=0")
+    train(run, tiny_images, progress=False)
+    (iteration, g_loss, _, means, epoch) = drawn[-1]
+    last = rows(run)[-1]
+    assert (iteration, epoch) == ([2, 4], 1)
+    assert means == pytest.approx((float(last["g_loss"]), float(last["d_loss"])), rel=1e-6)
+    assert means[0] != pytest.approx(np.mean(g_loss), rel=1e-4)
 
 
 @pytest.mark.usefixtures("fast")

@@ -379,7 +379,7 @@ def test_noise_fades_linearly(until, step, expected):
         assert float(std) == pytest.approx(expected, abs=1e-7)
 
 
-def test_views_are_what_the_first_step_shows():
+def test_views_are_what_the_discriminator_sees():
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     config, noise = Augment(policy=("cutout",), probability=0.5), InstanceNoise(std=0.1)
     seen = views(images, config, noise, n=4, seed=9)
@@ -391,6 +391,9 @@ def test_views_are_what_the_first_step_shows():
     np.testing.assert_allclose(seen.reshape(12, 8, 8, 3), ops.convert_to_numpy(expected), atol=1e-6)
     np.testing.assert_array_equal(seen, views(images, config, noise, n=4, seed=9))
     assert (seen != views(images, config, noise, n=4, seed=10)).any()
+    adaptive = Augment(policy=("cutout",), probability=0.5, target=0.6)  # starts at 0, and is shown at 1
+    always = views(images, Augment(policy=("cutout",), probability=1.0), noise, n=4, seed=9)
+    np.testing.assert_array_equal(views(images, adaptive, noise, n=4, seed=9), always)
 
 
 def test_draws_are_the_scope_own():
