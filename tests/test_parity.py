@@ -3,9 +3,9 @@
 Both train it in processes of their own (`parity/parity_step.py`), with dropout, batch norm, spectral norm, label noise
 and the average on. `pytest -s` prints the differences.
 
-A start is judged by its worst number, and a case by the median of its three starts: where a ReLU's input is within
-rounding of zero, one backend can take the slope on the left and the other that on the right, and the gradients of that
-start are then apart by more than rounding.
+A start is judged by its worst number. Where a ReLU's input is within rounding of zero, one backend can take the slope
+on the left and the other that on the right, and the gradients of that start are then apart by more than rounding. So
+the median of a case's three starts is bounded by rounding, and each of them loosely.
 """
 
 import importlib.util
@@ -22,8 +22,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STARTS = 3
-CASES = ("plain", "r1", "wgan-gp", "alternating", "adam, r2")
+CASES = ("plain", "wgan-gp", "alternating", "lazy r1, replay", "adam, r2")
 ADAM = ("adam, r2",)
+RELATIVISTIC = ("lazy r1, replay",)
 
 pytestmark = [
     pytest.mark.skipif(
@@ -56,7 +57,7 @@ def results(tmp_path_factory):
 
 
 def pairs(results: Any, case: str, start: int, what: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{name: (TensorFlow's, JAX's)}."""
+    """{name: (TensorFlow's, JAX's)}, without the gradient that is zero but for rounding."""
     prefix = f"{case}/{start}/{what}/"
     ours, theirs = (
         {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}
@@ -64,19 +65,30 @@ def pairs(results: Any, case: str, start: int, what: str) -> dict[str, tuple[np.
     )
     assert ours
     assert ours.keys() == theirs.keys()
-    return {key: (ours[key], theirs[key]) for key in ours}
+    found = {key: (ours[key], theirs[key]) for key in ours}
+    if what == "gradient" and case in RELATIVISTIC:  # D's last bias cancels in the difference of two logits
+        last = max(key for key in found if key.startswith("discriminator.") and key.endswith(".bias"))
+        assert np.abs(found.pop(last)).max() < 1e-6
+    return found
 
 
-def median_of_the_worst(
-    results: Any, case: str, what: str, distance: Callable[[np.ndarray, np.ndarray], float]
-) -> float:
-    """Of the starts' largest distances between the backends the median; prints all."""
+def assert_close(
+    results: Any,
+    case: str,
+    what: str,
+    distance: Callable[[np.ndarray, np.ndarray], float],
+    median: float,
+    each: float,
+) -> None:
+    """Of the starts' largest distances between the backends the median is below one bound, and all below another."""
     worst = []
     for start in range(STARTS):
         distances = {key: distance(*pair) for key, pair in pairs(results, case, start, what).items()}
         worst.append(max((value, key) for key, value in distances.items()))
-    print(f"{case}, {what}, {distance.__name__}:", *(f"{value:.1e} ({key})" for value, key in sorted(worst)))
-    return sorted(worst)[STARTS // 2][0]
+    worst.sort()
+    print(f"{case}, {what}, {distance.__name__}:", *(f"{value:.1e} ({key})" for value, key in worst))
+    assert worst[STARTS // 2][0] < median
+    assert worst[-1][0] < each
 
 
 def first(a: np.ndarray, b: np.ndarray) -> float:
@@ -102,19 +114,30 @@ def test_the_step_asks_for_the_same_draws(results, case):
     assert {kind for kind, _ in ours} == {"uniform", "normal"}
 
 
+def test_a_step_asks_for_these_draws(results):
+    """Of "alternating": d_steps 2, batches of 8, dropout in two layers of G, three operations with probability 0.8."""
+    fakes = [("normal", (8, 16)), ("uniform", (8, 2, 2, 64)), ("uniform", (8, 4, 4, 32))]
+    targets = [("uniform", (8,)), ("uniform", (8, 1))] * 2
+    judged = [("uniform", (8, n)) for n in (3, 1, 2, 1, 2, 1)] + [("normal", (8, 32, 32, 3))]
+    expected = (fakes + targets + judged + judged) * 2 + fakes + judged
+    asked = json.loads(str(results["tensorflow"]["alternating/asked"]))
+    assert [(kind, tuple(shape)) for kind, shape in asked] == expected
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_first_losses(results, case):
-    assert median_of_the_worst(results, case, "loss", first) < 1e-5
+    assert_close(results, case, "loss", first, median=1e-5, each=1e-3)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_first_gradients(results, case):
-    assert median_of_the_worst(results, case, "gradient", relative) < 1e-4
+    assert_close(results, case, "gradient", relative, median=1e-4, each=1e-2)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_losses_of_five_steps(results, case):
-    assert median_of_the_worst(results, case, "loss", absolute) < (1e-3 if case in ADAM else 1e-4)
+    median, each = (1e-3, 1e-2) if case in ADAM else (1e-4, 1e-3)
+    assert_close(results, case, "loss", absolute, median, each)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ADAM])
@@ -124,13 +147,13 @@ def test_weights_after_five_steps(results, case, distance):
     names = pairs(results, case, 0, "weight")
     for part in ("generator.", "discriminator.", "average.", ".u", ".moving_mean", ".moving_variance"):
         assert any(part in name for name in names)
-    assert median_of_the_worst(results, case, "weight", distance) < 1e-4
+    assert_close(results, case, "weight", distance, median=1e-4, each=0.1)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ADAM])
 def test_the_ways_are_the_same(results, case):
     """Weights that hardly moved agree whatever was done to them; so the ways they went are compared too."""
-    assert median_of_the_worst(results, case, "moved", relative) < 1e-2
+    assert_close(results, case, "moved", relative, median=1e-2, each=0.1)
 
 
 @pytest.mark.parametrize("case", CASES)

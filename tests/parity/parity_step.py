@@ -46,7 +46,6 @@ def both(*settings: str) -> tuple[str, ...]:
 SGD = both("optimizer=sgd", f"lr={LR}", f"momentum={MOMENTUM}")
 CASES: dict[str, tuple[str, ...]] = {
     "plain": SGD,
-    "r1": (*SGD, "penalty.r1=1.0"),
     "wgan-gp": (*SGD, "train.loss=wasserstein", "penalty.gp=10.0"),
     "alternating": (
         *SGD,
@@ -54,6 +53,16 @@ CASES: dict[str, tuple[str, ...]] = {
         "train.d_steps=2",
         "augment.policy=['color', 'translation', 'cutout']",
         "augment.probability=0.8",
+        "instance_noise.std=0.1",
+    ),
+    # Both branches of both conditions; the noise is drawn where the buffer is full, and else not.
+    "lazy r1, replay": (
+        *SGD,
+        "train.update=alternating",
+        "train.loss=rasgan",
+        "train.replay=2",
+        "penalty.r1=1.0",
+        "penalty.interval=2",
         "instance_noise.std=0.1",
     ),
     "adam, r2": (*both("lr=1e-3", f"beta_1={BETA_1}"), "penalty.r2=1.0"),
