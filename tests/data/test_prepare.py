@@ -124,8 +124,12 @@ def add_fault(tree, case, name="n02085620_9"):
 
 
 def workers():
-    """The threads of pools; tqdm's own monitor thread stays when a bar has been used."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    """The running threads of pools; tqdm's own monitor thread stays when a bar has been used.
+
+    One whose start was interrupted is listed for good, and never runs.
+    """
+    pools = (thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor"))
+    return [thread for thread in pools if thread.is_alive()]
 
 
 @pytest.mark.parametrize("case", FAULTS)
