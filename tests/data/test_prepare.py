@@ -126,10 +126,13 @@ def add_fault(tree, case, name="n02085620_9"):
 def workers():
     """The running threads of pools; tqdm's own monitor thread stays when a bar has been used.
 
-    One whose start was interrupted is listed for good, and never runs.
+    One whose start was interrupted is unknown to its pool: it never runs, or finds the pool closed a moment later.
     """
-    pools = (thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor"))
-    return [thread for thread in pools if thread.is_alive()]
+    pools = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    running = [thread for thread in pools if thread.is_alive()]
+    for thread in running:
+        thread.join(timeout=5)
+    return [thread for thread in running if thread.is_alive()]
 
 
 @pytest.mark.parametrize("case", FAULTS)
