@@ -144,7 +144,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Train:
-    """Length of the run and what it leaves behind. Intervals are in epochs but for `score_kimg`.
+    """Length of the run and what it leaves behind. Intervals are in epochs where their names say nothing else.
 
     The scores rank checkpoints; `extractor` says what features they are made of: "random" is cheap, and "inception",
     which needs its weights and takes far longer, gives the numbers people know, though not with their sample counts.
@@ -162,13 +162,15 @@ class Train:
     sample_every: int = 1  # sample sheet and loss figures
     samples: int = 64  # pictures on the sheet, from a fixed z
     checkpoint_every: int = 1
+    checkpoint_minutes: float = 1.0  # also after so long, inside epochs too; 0 never
     keep: int = 2  # newest checkpoints kept, beside the best
+    on_collapse: str = "rollback"  # rollback, once, to the last good checkpoint with a lower rate | stop | ignore
     extractor: str = "random"  # random | inception
     metrics: tuple[str, ...] = ("kid",)  # of fid, mifid, kid, prdc, is; the first chooses the best checkpoint
     score_every: int = 5  # 0 never; where anything is scored, so are the untrained and the last state
     score_kimg: float = 0.0  # also whenever so many thousand more pictures were seen, inside epochs too; 0 never
     score_samples: int = 1000
-    tensorboard: bool = False  # the table's numbers as scalars in tensorboard/ too
+    tensorboard: bool = False  # the table's numbers and D's histograms and the sheets in tensorboard/ too
 
 
 @dataclass(frozen=True)

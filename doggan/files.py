@@ -25,7 +25,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     are missing are made. The temporary name keeps the suffix of `path`, since writers choose a format by it.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be made or written; it names `path` where a write raised it.
     """
     path = Path(path)
     if path.is_dir():  # said now, not when hours of work are to take its place
@@ -42,6 +42,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say whose write failed
     finally:
         temporary.unlink(missing_ok=True)
 

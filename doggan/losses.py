@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from doggan import replicas
+
 
 class Targets(NamedTuple):
     """What the discriminator is told: float32 [B, 1] in [0, 1] for the real pictures and for the fakes."""
@@ -155,8 +157,8 @@ def rsgan(real: Any, fake: Any, targets: Targets) -> tuple[Any, Any]:
 
 
 def _against_average(real: Any, fake: Any) -> tuple[Any, Any]:
-    """r = D(x) − E D(G(z)) and f = D(G(z)) − E D(x)."""
-    return real - ops.mean(fake), fake - ops.mean(real)
+    """r = D(x) − E D(G(z)) and f = D(G(z)) − E D(x), with the means of the whole batch."""
+    return real - replicas.mean(ops.mean(fake)), fake - replicas.mean(ops.mean(real))
 
 
 @_in_float32

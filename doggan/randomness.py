@@ -5,6 +5,9 @@ itself: inside `step_scope(seed, step)` every `uniform` and `normal` is a fresh 
 step and how many were asked for before it in this step, and on nothing else. Resuming a run at a step, or
 running it on several replicas, then gives the same draws without any bookkeeping.
 
+Where several replicas run a step (`doggan.replicas`), a draw is made for all of them, and each takes its rows: together
+they draw what a single device would.
+
 The generators of the backends differ. To compare them, the draws of a step can be handed in instead.
 """
 
@@ -16,6 +19,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras import ops
+
+from doggan import replicas
 
 _STREAMS = 1024  # streams per step; a step asks for a handful
 
@@ -41,7 +46,8 @@ class _Scope:
             return ops.convert_to_tensor(self.draws[stream], "float32")
         if stream >= _STREAMS:
             raise RuntimeError(f"more than {_STREAMS} random streams in one step")
-        return _draw(kind, shape, StepSeed(self.seed, stream, self.step))
+        seed, n = StepSeed(self.seed, stream, self.step), replicas.count()
+        return replicas.own_rows(_draw(kind, shape if n == 1 else (n * shape[0], *shape[1:]), seed))
 
 
 def _draw(kind: str, shape: tuple[int, ...], seed: "StepSeed") -> Any:
@@ -123,14 +129,19 @@ def alternatives(*branches: Callable[[], Any]) -> list[Callable[[], Any]]:
 
     What one asks for must be how the other begins: handed-in draws are those of the longer one.
     """
-    asked = _innermost().asked
+    scope = _innermost()
+    asked = scope.asked
     start = len(asked)
 
     def alone(branch: Callable[[], Any]) -> Callable[[], Any]:
         def run() -> Any:
             before = asked[start:]
             del asked[start:]
-            result = branch()
+            _scopes.open.append(scope)  # the branches of several replicas run in threads of their own
+            try:
+                result = branch()
+            finally:
+                _scopes.open.pop()
             if len(before) > len(asked) - start:
                 asked[start:] = before
             return result

@@ -68,7 +68,7 @@ def test_samples_come_from_the_average_the_generator_or_re_estimated_statistics(
         (("train", "absent.npz"), "absent.npz does not exist"),
         (("train", "x.npz", "-r", "dogs"), "There is no recipe 'dogs'"),
         (("train", "--resume", "absent"), "absent is not a run"),
-        (("train", "--resume", "r", "--set", "a=1", "--recipe", "b"), "leave out --recipe, --set"),
+        (("train", "--resume", "r", "--out", "b", "--dry-run"), "leave out --out, --dry-run"),
         (("sample", "absent"), "absent is not a run"),
         (("submit", "absent"), "absent is not a run"),
         (("check", "absent.zip"), "absent.zip"),

@@ -199,12 +199,37 @@ def test_epoch_losses_have_the_means_of_all_steps_also_of_those_not_drawn(tmp_pa
     assert [set(line.get_ydata()) for line in dashed] == [{1.25}, {7.5}]
 
 
+def test_verdicts_are_shares_of_each_epoch_with_their_means(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("doggan.plots.verdicts.save", lambda figure, path: figures.append(figure))
+    real, fake = [[0, 0, 0, 8], [0, 3, 3, 0], [1, 0, 0, 0]], [[4, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 9]]
+    plots.all_verdicts(tmp_path / "verdicts.png", [2, 3, 5], real, fake)
+    top, bottom = figures[0].axes[:2]
+    shares = np.asarray(top.get_images()[0].get_array().filled(np.nan))  # [bins, epochs], the lowest bin first
+    np.testing.assert_array_equal(shares.T, [[0, 0, 0, 1], [0, 0.5, 0.5, 0], [np.nan] * 4, [1, 0, 0, 0]])
+    for axes, means in ((top, [0.875, 0.5, np.nan, 0.125]), (bottom, [0.125, 0.5, np.nan, 0.875])):
+        np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), means)
+        assert list(axes.get_lines()[0].get_xdata()) == [2, 3, 4, 5]
+        assert axes.get_images()[0].get_extent() == [1.5, 5.5, 0, 1]
+        assert axes.get_images()[0].norm.vmax == 1
+
+
+@pytest.mark.parametrize("n", [0, 1, 100])
+def test_verdicts_of_any_number_of_epochs(tmp_path, n):
+    counts = np.arange(20 * n).reshape(n, 20)
+    plots.all_verdicts(tmp_path / "verdicts.png", range(1, n + 1), counts, counts)
+    picture = read(tmp_path / "verdicts.png")
+    assert picture.shape == (720, 1350, 3)
+    assert bool(has_colour(picture[:, 150:1150], "#D55E00")) == (n > 0)
+
+
 def test_the_same_arguments_give_the_same_file(tmp_path):
     for name in ("one", "other"):
         images = image_set(np.arange(12) % 3, "abc")
         plots.labelled_sheet(tmp_path / name / "sheet.png", images, n=6, seed=4)
         plots.class_histogram(tmp_path / name / "classes.png", images)
         plots.all_losses(tmp_path / name / "all.png", rows(5))
+        plots.all_verdicts(tmp_path / name / "verdicts.png", [1, 2], [[1, 2], [3, 4]], [[4, 3], [2, 1]])
         sheets = frames(tmp_path / name, 3)
         plots.write_gif(tmp_path / name / "run.gif", sheets, captions=["a", "b", "c"])
     for path in (tmp_path / "one").iterdir():

@@ -4,12 +4,19 @@ import errno
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from doggan.errors import DogganError, Interrupted
 
+if TYPE_CHECKING:
+    from doggan.devices import Devices
+
 EXIT_MISTAKE = 2
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
 # TensorFlow writes banners about CPU features and missing GPUs to stderr; a user who wants them sets this themselves.
@@ -34,25 +41,43 @@ def main(command: click.Command) -> None:
         sys.exit(_EXIT_SIGNAL["SIGINT"])
     except OSError as error:
         remedy = "; free some space, or choose another place, and run the command again"
-        cannot_write = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+        cannot_write = error.errno in _CANNOT_WRITE
         click.echo(f"doggan: {error}{remedy if cannot_write else ''}", err=True)
         sys.exit(EXIT_MISTAKE)
 
 
 def load_keras() -> None:
-    """Import Keras, its backend and what is needed to know the devices, without TensorFlow's banners on stderr.
+    """Import Keras, its backend and what is needed to know the devices, without TensorFlow's banners on stderr."""
+    with _without_banners():
+        _import_keras()
 
-    TensorFlow writes them before any setting of its own can stop it. Should the import fail, they are shown.
-    """
+
+def load_devices(wanted: int | None) -> "Devices":
+    """The same for a command that trains: the devices to train on; see `doggan.devices.open_devices`."""
+    with _without_banners():
+        from doggan.devices import open_devices
+
+        devices = open_devices(wanted)
+        _import_keras()
+        return devices
+
+
+def _import_keras() -> None:
+    import doggan.training.gan  # noqa: F401  refuses a backend that it cannot train on
+    from doggan.training.backend import has_accelerator
+
+    has_accelerator()
+
+
+@contextmanager
+def _without_banners() -> Iterator[None]:
+    """TensorFlow writes them before any setting of its own can stop it. Should an import fail, they are shown."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
-            import doggan.training.gan  # noqa: F401  refuses a backend that it cannot train on
-            from doggan.training.backend import has_accelerator
-
-            has_accelerator()
+            yield
         except ModuleNotFoundError as error:
             raise DogganError(
                 f"Keras or its backend is not installed ({error}); pip install tensorflow, or 'doggan[jax]' and set "

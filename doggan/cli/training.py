@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,23 +10,33 @@ from doggan.cli.options import (
     PATH,
     bn_samples_option,
     checkpoint_option,
+    devices_option,
+    on_collapse_option,
     options_given,
+    override_option,
     quiet_option,
     raw_option,
     seed_option,
+    set_option,
     truncation_option,
     weights_option,
 )
-from doggan.cli.startup import load_keras
+from doggan.cli.startup import load_devices, load_keras
 from doggan.errors import DogganError
+
+if TYPE_CHECKING:
+    from doggan.runs import Run
 
 
 @click.command()
 @click.argument("data", type=PATH, required=False)
 @click.option("--recipe", "-r", default="dogs-dcgan", help="Name of a recipe, or a .toml file.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; may be repeated.")
+@set_option
 @click.option("--out", "-o", type=PATH, default=None, help="The run folder; a new one in runs/ by default.")
 @click.option("--resume", type=PATH, default=None, metavar="RUN", help="Continue this run.")
+@override_option
+@on_collapse_option
+@devices_option
 @weights_option
 @click.option(
     "--hours",
@@ -38,52 +49,78 @@ from doggan.errors import DogganError
 def train(
     data: Path | None,
     recipe: str,
-    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
     out: Path | None,
     resume: Path | None,
+    overrides: tuple[str, ...],
+    on_collapse: str | None,
+    devices: int | None,
     weights: Path | None,
     hours: float | None,
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Train a recipe on DATA, the .npz that `doggan prepare` wrote; or continue a run with --resume."""
+    """Train a recipe on DATA, the .npz that `doggan prepare` wrote; or continue a run with --resume.
+
+    A run is continued with its own settings. What --recipe and --set say beside --resume must be those; --override
+    changes some of them for good.
+    """
     import time
 
     deadline = None if hours is None else time.monotonic() + 3600 * hours
-    load_keras()
+    used = load_devices(devices)
     from doggan import runs
     from doggan.data.imageset import ImageSet
     from doggan.recipes import as_toml, load_recipe
+    from doggan.runs.resume import override_run
 
+    what_to_do = () if on_collapse is None else (f"train.on_collapse={on_collapse}",)
     if resume is not None:
-        _require_plain_resume()
+        _refuse_beside_resume("out", "dry_run")
         run = runs.Run.open(resume)
+        _check_settings(run, recipe, settings)
         if data is None and not run.data_path.exists():
             raise DogganError(f"{run.data_path} is gone; give its new place: doggan train DATA --resume {resume}.")
         images = ImageSet.load(data or run.data_path)
+        if overrides or what_to_do:
+            run = override_run(run, (*overrides, *what_to_do), images, weights=weights, devices=used)
+    elif overrides:
+        raise click.UsageError("--override changes a run that is continued with --resume; for a new one use --set.")
     elif data is None:
         raise click.UsageError("DATA is missing: give the .npz that `doggan prepare` wrote, or --resume RUN.")
     else:
-        config = load_recipe(recipe, overrides)
+        config = load_recipe(recipe, (*settings, *what_to_do))
         images = ImageSet.load(data)
         if dry_run:
             click.echo(as_toml(config))
             click.echo(runs.describe_cost(config, images, weights))
             return
-        run = runs.start_run(
-            out or runs.next_folder(Path("runs"), config.recipe), config, images, data, weights=weights
-        )
-    click.echo(f"run: {run.folder}")
-    outcome = runs.train(run, images, weights=weights, deadline=deadline, progress=not quiet)
-    click.echo(f"{outcome}\nsamples: {run.folder / 'samples'}\ngif: {run.gif}")
+        if out is None and used.processes > 1:
+            raise click.UsageError("Several processes train one run: name its folder with --out.")
+        folder = out or runs.next_folder(Path("runs"), config.recipe)
+        run = runs.start_run(folder, config, images, data, weights=weights, devices=used)
+    if used.chief:
+        click.echo(f"run: {run.folder}")
+    outcome = runs.train(run, images, weights=weights, deadline=deadline, progress=not quiet, devices=used)
+    if used.chief:
+        click.echo(f"{outcome}\nsamples: {run.folder / 'samples'}\ngif: {run.gif}")
     outcome.raise_if_interrupted()
 
 
-def _require_plain_resume() -> None:
-    """A resumed run keeps its settings: say so rather than ignore what was given beside --resume."""
-    given = options_given("recipe", "overrides", "out", "dry_run")
+def _refuse_beside_resume(*names: str) -> None:
+    given = options_given(*names)
     if given:
-        raise DogganError(f"--resume continues a run with the settings it was started with; leave out {given}.")
+        raise DogganError(f"--resume continues a run in its folder; leave out {given}.")
+
+
+def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
+    """What the user typed of --recipe and --set must be the run's: --set alone is about the run's own settings."""
+    from doggan.recipes import load_recipe, override
+
+    if options_given("recipe"):
+        run.check_settings(load_recipe(recipe, settings))
+    elif settings:
+        run.check_settings(override(run.config, settings, "--set"))
 
 
 @click.command()

@@ -6,12 +6,15 @@ Nothing here keeps a random state: the order of epoch e comes from (seed, e), th
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it imports Keras, which whoever trains has done
+    from doggan.devices import Devices
 
 _ORDER, _AUGMENT, _CHOICE = range(3)  # keeps the three uses of the seed apart
 _PARALLEL, _AHEAD = 4, 4  # batches that tf.data makes at once, and keeps ready
@@ -106,7 +109,11 @@ def choose(n_images: int, n_wanted: int, seed: int) -> NDArray[np.int64]:
 
 def numpy_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0) -> Iterator[NDArray[np.float32]]:
     """Batches float32 [B, S, S, C] in [-1, 1] without TensorFlow; equal to `tensorflow_batches`."""
-    for draw in plan.draws(start_step):
+    return _numpy_batches(images, plan, plan.draws(start_step))
+
+
+def _numpy_batches(images: NDArray[np.uint8], plan: BatchPlan, draws: Iterable[Draw]) -> Iterator[NDArray[np.float32]]:
+    for draw in draws:
         batch = images[draw.indices].astype(np.float32)
         if plan.resamples:
             batch = _cut(batch, draw.window, plan.image_size)
@@ -133,15 +140,35 @@ def _cut(batch: NDArray[np.float32], window: NDArray[np.float32], size: int) -> 
     return (upper * (1 - fy) + lower * fy).astype(np.float32)
 
 
-def tensorflow_batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0) -> Any:
-    """A `tf.data.Dataset` of batches float32 [B, S, S, C] in [-1, 1], endless, prefetched, in the plan's order."""
+def tensorflow_batches(
+    images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0, replicas: int = 1, shares: int = 1
+) -> Any:
+    """A `tf.data.Dataset` of batches float32 [B, S, S, C] in [-1, 1], endless, prefetched, in the plan's order.
+
+    For several replicas the batches are [replicas, B / replicas, S, S, C]; see `divided`.
+    """
     import tensorflow as tf
 
     from doggan.data.device import pictures_of
 
     stored = tf.constant(images)
     draws = _tensorflow_draws(plan, start_step)
-    return _untuned(draws.map(lambda *draw: pictures_of(stored, draw, plan), num_parallel_calls=_PARALLEL))
+    made = draws.map(lambda *draw: pictures_of(stored, draw, plan), num_parallel_calls=_PARALLEL)
+    return _untuned(made if replicas == 1 else made.map(lambda batch: divided(batch, replicas, shares)))
+
+
+def divided(batch: Any, replicas: int, shares: int = 1) -> Any:
+    """[B, ...] → [replicas, B / replicas, ...], by `keras.ops`: what `tf.distribute` then gives each replica a row of.
+
+    It would divide [B, ...] as well, but forget how many rows each gets. Where a step updates D several times, each
+    time on a share of the batch, every replica has its rows of every share.
+    """
+    from keras import ops
+
+    of_each = batch.shape[0] // (shares * replicas)
+    rest = tuple(batch.shape[1:])
+    parts = ops.reshape(batch, (shares, replicas, of_each, *rest))
+    return ops.reshape(ops.swapaxes(parts, 0, 1), (replicas, shares * of_each, *rest))
 
 
 def _tensorflow_draws(plan: BatchPlan, start_step: int) -> Any:
@@ -167,10 +194,20 @@ def _untuned(dataset: Any) -> Any:
 
     options = tf.data.Options()
     options.autotune.enabled = False
+    # Where there are several workers, each makes all batches and takes its rows: the order is in no file.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.prefetch(_AHEAD).with_options(options)
 
 
-def batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0, *, on_device: bool = False) -> Any:
+def batches(
+    images: NDArray[np.uint8],
+    plan: BatchPlan,
+    start_step: int = 0,
+    *,
+    on_device: bool = False,
+    devices: "Devices | None" = None,
+    shares: int = 1,
+) -> Any:
     """What `fit` is given, endless and in the plan's order.
 
     Args:
@@ -178,16 +215,28 @@ def batches(images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0, *, 
         plan: of the run.
         start_step: the step that the first batch is for.
         on_device: hand over what a step reads, for `DevicePictures` to make the pictures of, instead of pictures.
+        devices: those that train; None for one.
+        shares: updates of D in a step, each on so many of the batch's rows; see `divided`.
 
     Returns:
         On TensorFlow a `tf.data.Dataset` of pictures float32 [B, S, S, C] in [-1, 1], elsewhere an iterator of
-        (pictures,); with `on_device` of ((indices, flip, window),) on either.
+        (pictures,); with `on_device` of ((indices, flip, window),) on either. For several devices under TensorFlow as
+        `divided` has it; for several processes on JAX this process' rows only.
     """
     import keras
 
     if keras.backend.backend() != "tensorflow":  # there `fit` takes tuples from a generator
-        parts: Iterator[Any] = plan.draws(start_step) if on_device else numpy_batches(images, plan, start_step)
+        draws = plan.draws(start_step)
+        if devices is not None and devices.processes > 1:
+            of_each = plan.batch_size // devices.processes
+            own = slice(devices.process * of_each, (devices.process + 1) * of_each)
+            draws = (Draw(draw.indices[own], draw.flip[own], draw.window[own]) for draw in draws)
+        parts: Iterator[Any] = draws if on_device else _numpy_batches(images, plan, draws)
         return ((part,) for part in parts)
+    replicas = 1 if devices is None else devices.replicas
     if not on_device:
-        return tensorflow_batches(images, plan, start_step)
-    return _untuned(_tensorflow_draws(plan, start_step).map(lambda *draw: (draw,)))
+        return tensorflow_batches(images, plan, start_step, replicas, shares)
+    draws_ahead = _tensorflow_draws(plan, start_step)
+    if replicas > 1:
+        draws_ahead = draws_ahead.map(lambda *draw: tuple(divided(part, replicas, shares) for part in draw))
+    return _untuned(draws_ahead.map(lambda *draw: (draw,)))

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from doggan import replicas
 from doggan.data.batches import BatchPlan
 
 
@@ -23,15 +24,15 @@ class DevicePictures:
     Attributes:
         images: where the pictures lie. On JAX a `keras.Variable` (uint8, not trainable), for the compiled step to take
             as an argument: what it closes over becomes a constant of the program, which costs seconds of compiling and
-            the memory twice. On TensorFlow a tensor: a variable would be broadcast between workers.
+            the memory twice. On TensorFlow a tensor; for several devices a variable, which lies on each of them.
     """
 
     def __init__(self, images: NDArray[np.uint8], plan: BatchPlan) -> None:
         self.plan = plan
-        on_jax = keras.backend.backend() == "jax"
+        as_variable = keras.backend.backend() == "jax" or replicas.planned()
         self.images = (
             keras.Variable(images, dtype="uint8", trainable=False, name="images")
-            if on_jax
+            if as_variable
             else ops.convert_to_tensor(images, "uint8")
         )
 

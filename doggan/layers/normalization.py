@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from doggan import replicas
+
 
 @keras.saving.register_keras_serializable(package="doggan")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -19,8 +21,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
     In training on images TensorFlow's fused kernel does all of it in two passes over them, in a quarter of the time
     that one operation after the other takes on a CPU.
 
+    On several replicas the moments are those of the whole batch (Keras' `synchronized`, for which there is no need).
+
     Arguments and variables are those of Keras' layer.
     """
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        # Every replica computes the same moments.
+        kwargs.setdefault("aggregation", "only_first_replica")
+        return super().add_weight(*args, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         fuses = (
@@ -32,6 +41,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.scale
             and mask is None
             and not self.synchronized
+            and replicas.count() == 1
             and not getattr(self, "renorm", False)  # newer Keras has it
         )
         return self._fused(inputs) if training and self.trainable and fuses else super().call(inputs, training, mask)
@@ -54,4 +64,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if mask is not None or self.synchronized:  # neither goes through `tf.nn.moments`
             return super()._moments(inputs, mask)
         axes = self._reduction_axes
-        return ops.mean(inputs, axis=axes), ops.var(inputs, axis=axes)
+        mean, variance = ops.mean(inputs, axis=axes), ops.var(inputs, axis=axes)
+        if replicas.count() == 1:
+            return mean, variance
+        means, variances = ops.unstack(replicas.gather(ops.stack([mean, variance])[None]), axis=1)  # [replicas, C] each
+        return ops.mean(means, axis=0), ops.mean(variances, axis=0) + ops.var(means, axis=0)

@@ -167,6 +167,7 @@ class ScoreCallback(keras.callbacks.Callback):
             for when training begins.
         owed: score when training begins even if `step` is not due.
         allowed: asked before each score; where it says no, that score is left out.
+        alone: does what needs the network that scores, which must not be spread over the devices that train.
 
     Example:
         scores = ScoreCallback(Scorer(RandomExtractor(), heldout), sample, steps_per_epoch=160, batch_size=128)
@@ -190,6 +191,7 @@ class ScoreCallback(keras.callbacks.Callback):
         scored_at: int | None = None,
         owed: bool = False,
         allowed: Callable[[], bool] = lambda: True,
+        alone: Callable[[Callable[[], Any]], Any] = lambda task: task(),
     ) -> None:
         super().__init__()
         if every_epochs < 0 or every_kimg < 0:
@@ -198,7 +200,7 @@ class ScoreCallback(keras.callbacks.Callback):
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.every_epochs, self.every_kimg = every_epochs, every_kimg
         self.step, self.total_steps, self.scored_at = step, total_steps, scored_at
-        self.owed, self.allowed = owed, allowed
+        self.owed, self.allowed, self.alone = owed, allowed, alone
         self.scored: list[Scored] = []
         self._due_now = False  # in the last call
         self._logs: dict[str, Any] = {}
@@ -214,7 +216,7 @@ class ScoreCallback(keras.callbacks.Callback):
         return score_due(step, self.steps_per_epoch, self.batch_size, self.every_epochs, self.every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.scorer.prepare()
+        self.alone(self.scorer.prepare)
         before = self.step - 1 if self.scored_at is None else self.scored_at
         if self.owed or self._fell_due(before):  # untrained; or resumed, and killed before it was scored
             self._score()
@@ -248,7 +250,7 @@ class ScoreCallback(keras.callbacks.Callback):
         if self.scored_at == self.step or not self._finite() or not self.allowed():
             return
         start = time.monotonic()
-        values = self.scorer(self.sample(self.samples))
+        values = self.alone(lambda: self.scorer(self.sample(self.samples)))
         seconds = time.monotonic() - start
         scored = Scored(self.step, self.step * self.batch_size / 1000, values, seconds)
         self.scored_at = self.step
@@ -259,5 +261,5 @@ class ScoreCallback(keras.callbacks.Callback):
     def _finite(self) -> bool:
         weights = self.model.weights  # on JAX, `model` fetches them from the step: they are there to sample with, too
         return all(math.isfinite(float(value)) for value in self._logs.values()) and all(
-            np.isfinite(ops.convert_to_numpy(variable.value)).all() for variable in weights
+            np.isfinite(ops.convert_to_numpy(ops.convert_to_tensor(variable))).all() for variable in weights
         )

@@ -1,4 +1,4 @@
-"""Pictures of data and of training: sheets, the class histogram, loss and score figures, the GIF of a run."""
+"""Pictures of data and of training: sheets, the class histogram, losses, scores and verdicts, the GIF of a run."""
 
 from doggan.plots.gif import write_gif
 from doggan.plots.losses import all_losses, epoch_losses
@@ -13,10 +13,12 @@ from doggan.plots.sheets import (
     representatives,
     save_png,
 )
+from doggan.plots.verdicts import all_verdicts
 
 __all__ = [
     "all_losses",
     "all_scores",
+    "all_verdicts",
     "augmented_sheet",
     "balanced_choice",
     "class_histogram",

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import shlex
 import tomllib
 import types
 from importlib import resources
@@ -20,6 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "data.place": ("auto", "host", "device"),
     "train.update": ("simultaneous", "alternating"),
     "train.precision": ("float32", "bfloat16", "float16"),
+    "train.on_collapse": ("rollback", "stop", "ignore"),
 }
 _AT_LEAST: dict[float, tuple[str, ...]] = {
     3: ("train.score_samples",),  # KID's standard error needs three
@@ -30,6 +32,7 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
     0: (
         *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
         *("train.score_every", "train.score_kimg", "train.replay", "train.steps_per_execution"),
+        "train.checkpoint_minutes",
         *(
             f"{owner}.{key}"
             for owner in ("g_optimizer", "d_optimizer")
@@ -83,9 +86,26 @@ def load_recipe(recipe: str, overrides: tuple[str, ...] = ()) -> Config:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DogganError(f"{recipe} is not valid TOML: {error}.") from None
-    for override in overrides:
-        _set(table, override)
+    for setting in overrides:
+        _set(table, setting, "--set")
     return config_from_dict({"recipe": name} | table, source=recipe)
+
+
+def override(config: Config, overrides: tuple[str, ...], option: str = "--override") -> Config:
+    """A configuration with some settings changed.
+
+    Args:
+        config: what is changed.
+        overrides: as for `load_recipe`.
+        option: how the user gave them, for messages.
+
+    Raises:
+        DogganError: as `load_recipe`.
+    """
+    table = dataclasses.asdict(config)
+    for setting in overrides:
+        _set(table, setting, option)
+    return config_from_dict(table, source=option)
 
 
 def config_from_dict(table: dict[str, Any], source: str) -> Config:
@@ -141,6 +161,11 @@ def as_toml(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_override(key: str, value: Any) -> str:
+    """A setting as it is given on a command line, "key=value", in quotes where a shell needs them."""
+    return shlex.quote(f"{key}={value if isinstance(value, str) else _toml(value)}")
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -158,10 +183,10 @@ def _read(path: Path) -> str:
         raise DogganError(f"The recipe {path} cannot be read ({error}).") from None
 
 
-def _set(table: dict[str, Any], override: str) -> None:
+def _set(table: dict[str, Any], override: str, option: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise DogganError(f"--set {override!r} is not of the form key=value, for example train.epochs=10.")
+        raise DogganError(f"{option} {override!r} is not of the form key=value, for example train.epochs=10.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -170,7 +195,7 @@ def _set(table: dict[str, Any], override: str) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise DogganError(f"--set {override}: {parent} is a value, not a table of settings.")
+            raise DogganError(f"{option} {override}: {parent} is a value, not a table of settings.")
     table[last] = value
 
 

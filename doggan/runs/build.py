@@ -9,6 +9,7 @@ from doggan.config import Augment, Config
 from doggan.data.batches import BatchPlan, choose
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
+from doggan.devices import Devices
 from doggan.errors import DogganError
 from doggan.losses import LOSSES, PAIRED, UNDECIDED_AT_ZERO
 from doggan.metrics.callback import check_first
@@ -149,6 +150,19 @@ def _precision(config: Config) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def check_devices(config: Config, devices: Devices) -> None:
+    """Refuse what cannot be divided between the devices.
+
+    Raises:
+        DogganError: the batch, or the replay buffer.
+    """
+    for name, size in (("batch_size", config.train.batch_size), ("replay", config.train.replay)):
+        if size % devices.replicas:
+            raise DogganError(
+                f"train.{name} = {size} cannot be divided between {devices.replicas} devices; choose a multiple."
+            )
 
 
 def scores_wanted(config: Config) -> bool:

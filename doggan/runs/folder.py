@@ -12,7 +12,8 @@ from typing import Any
 from doggan.config import Config
 from doggan.errors import DogganError
 from doggan.files import write_text
-from doggan.recipes import config_from_dict, differences
+from doggan.recipes import as_override, config_from_dict, differences
+from doggan.runs.overrides import changes, identity, why_not
 from doggan.training.checkpoints import Checkpoints
 
 FORMAT_VERSION = 1
@@ -26,10 +27,11 @@ class Run:
     Attributes:
         folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `samples.gif`,
             `checkpoints/`; where it is scored, `scores.json` and `scores.png`; where asked for, `tensorboard/`.
-        config: as resolved when the run was made.
+        config: as resolved when the run was made, with what `override` has changed since.
         image_shape: (height, width, channels) of the pictures the networks see.
         data_path: the prepared `.npz` it trains on.
         data_hash: sha256 of the training pictures' bytes.
+        identity: of its checkpoints; None in runs of an older doggan.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Run:
     image_shape: tuple[int, int, int]
     data_path: Path
     data_hash: str
+    identity: str | None = None
 
     @classmethod
     def create(
@@ -49,15 +52,16 @@ class Run:
         """
         if (folder / "config.json").exists():
             raise DogganError(f"{folder} already holds a run; continue it with --resume, or choose another --out.")
-        run = cls(folder, config, image_shape, data_path, data_hash)
+        run = cls(folder, config, image_shape, data_path, data_hash, identity(config, data_hash))
         record = {
             "format_version": FORMAT_VERSION,
             "config": dataclasses.asdict(config),
             "image_shape": image_shape,
             "data": {"path": str(data_path), "sha256": data_hash},
+            "identity": run.identity,
             "versions": _versions(),
         }
-        write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
+        _write(folder, record)
         return run
 
     @classmethod
@@ -75,8 +79,14 @@ class Run:
                 raise DogganError(f"{path} was written by a newer doggan; update doggan to use this run.")
             height, width, channels = record["image_shape"]
             config = config_from_dict(record["config"], source=str(path))
+            data = record["data"]
             return cls(
-                folder, config, (height, width, channels), Path(record["data"]["path"]), record["data"]["sha256"]
+                folder,
+                config,
+                (height, width, channels),
+                Path(data["path"]),
+                data["sha256"],
+                record.get("identity"),
             )
         except OSError:
             raise DogganError(f"{folder} is not a run: it has no config.json; start one with `doggan train`.") from None
@@ -86,7 +96,7 @@ class Run:
     @property
     def checkpoints(self) -> Checkpoints:
         """The run's checkpoints."""
-        return Checkpoints(self.folder / "checkpoints", self.config.train.keep)
+        return Checkpoints(self.folder / "checkpoints", self.config.train.keep, self.identity)
 
     @property
     def gif(self) -> Path:
@@ -107,14 +117,34 @@ class Run:
         """Refuse to continue with another recipe.
 
         Raises:
-            DogganError: names every setting that differs.
+            DogganError: names every setting that differs, and those of them that may be changed on purpose.
         """
-        changed = differences(self.config, config)
-        if changed:
-            raise DogganError(
-                f"{self.folder} was started with other settings ({'; '.join(changed)}); resume it without changing "
-                "them, or start a new run."
-            )
+        changed = changes(self.config, config)
+        if not changed:
+            return
+        safe = [as_override(key, new) for key, (_, new) in changed.items() if why_not(self.config, key) is None]
+        options = " ".join(f"--override {setting}" for setting in safe)
+        remedy = f"change what may be changed by `doggan train --resume {self.folder} {options}`, " if safe else ""
+        raise DogganError(
+            f"{self.folder} was started with other settings ({'; '.join(differences(self.config, config))}); resume it "
+            f"without changing them, {remedy}or start a new run."
+        )
+
+    def override(self, config: Config, step: int) -> "Run":
+        """The run with other settings, as `check_changes` allows them.
+
+        They are written into config.json, with a record of what changed at which step; nothing is where none did.
+        """
+        changed = changes(self.config, config)
+        if not changed:
+            return self
+        path = self.folder / "config.json"
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["config"] = dataclasses.asdict(config)
+        settings = {key: {"from": old, "to": new} for key, (old, new) in changed.items()}
+        record.setdefault("overrides", []).append({"step": step, "settings": settings})
+        _write(self.folder, record)
+        return dataclasses.replace(self, config=config)
 
     def check_pictures(self, data_hash: str) -> None:
         """Refuse to continue with other pictures.
@@ -133,6 +163,10 @@ def next_folder(parent: Path, recipe: str) -> Path:
     """`parent`/NNNNN-recipe with the next free number."""
     numbers = [int(match[1]) for path in parent.glob("*") if (match := re.match(r"(\d{5})-", path.name))]
     return parent / f"{max(numbers, default=-1) + 1:05d}-{recipe}"
+
+
+def _write(folder: Path, record: dict[str, Any]) -> None:
+    write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""metrics.csv: a row an epoch, and one wherever the generator was scored between."""
+"""The tables of a run.
+
+metrics.csv has a row an epoch, and one wherever the generator was scored between; histograms.csv has a row an epoch.
+Both are what `pandas.read_csv` takes as it is: whole numbers for `epoch` and `step`, floats, empty where unknown.
+"""
 
 import csv
 import io
@@ -9,39 +13,59 @@ from pathlib import Path
 
 from doggan.errors import DogganError
 from doggan.files import write_text
+from doggan.training.histogram import BINS
 
 Row = dict[str, float]
 
 STATS = ("g_loss", "d_loss", "d_real", "d_fake", "penalty", "augment_p")  # all that a `GAN` may report
 
 
-def columns(stats: Sequence[str] = STATS[:4], scores: Sequence[str] = ()) -> tuple[str, ...]:
+def columns(stats: Sequence[str] = STATS[:4], scores: Sequence[str] = (), sigmas: int = 0) -> tuple[str, ...]:
     """The columns of metrics.csv, which has one row an epoch, the first at step 0.
 
-    Losses, D's probabilities and what else the `GAN` reports are means over the epoch, with their standard deviations;
-    rates are those of the next step; seconds are the epoch's, without those of scoring. A row between two epochs has
-    its scores only, and the number of epochs finished.
+    - `epoch`, `step`: finished so far; `kimg`: thousands of real pictures seen.
+    - `g_loss`, `d_loss`, `d_real` and `d_fake` (D's mean probabilities), and what else the `GAN` reports: means over
+      the epoch's steps, each with its standard deviation (`_std`).
+    - `g_lr`, `d_lr`: rates of the next step.
+    - `sigma_1`, `sigma_2`, …: spectral norms of the kernels of D's layers that have spectral norm, from its input on,
+      as power iteration estimates them.
+    - `seconds`: of the epoch, without those of scoring.
+    - the scores.
+
+    A row between two epochs has rates, spectral norms and scores only, and the number of epochs finished.
 
     Args:
         stats: what the `GAN` reports, some of `STATS`.
         scores: the names of the scores.
+        sigmas: layers of D with spectral norm.
     """
     return (
         *("epoch", "step", "kimg"),
         *(f"{name}{end}" for name in stats for end in ("", "_std")),
-        *("g_lr", "d_lr", "seconds"),
+        *("g_lr", "d_lr"),
+        *(f"sigma_{i}" for i in range(1, sigmas + 1)),
+        "seconds",
         *scores,
     )
 
 
+def verdict_columns() -> tuple[str, ...]:
+    """The columns of histograms.csv, which has one row an epoch, the first at the end of epoch 1.
+
+    `d_real_00` counts D's probabilities of the epoch's real pictures from 0 to 0.05, `d_real_19` those from 0.95 to 1;
+    `d_fake_00` to `d_fake_19` those of its fakes.
+    """
+    return ("epoch", "step", *(f"{name}_{i:02d}" for name in ("d_real", "d_fake") for i in range(BINS)))
+
+
 @dataclass
 class History:
-    """The rows of metrics.csv, written whole and atomically at every change; what is unknown is empty.
+    """The rows of such a file, written whole and atomically at every change; what is unknown is empty.
 
     Attributes:
         path: of the file.
         rows: by step, one for each.
-        columns: their names, as `columns` gives them.
+        columns: their names, as `columns` or `verdict_columns` gives them.
     """
 
     path: Path
@@ -62,7 +86,7 @@ class History:
                 rows = [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
                 return cls(path, [row for row in rows if row["step"] <= step], columns)
             except (ValueError, KeyError, TypeError):
-                raise DogganError(f"{path} is not a metrics.csv of doggan; move it away to resume.") from None
+                raise DogganError(f"{path} is not a {path.name} of doggan; move it away to resume.") from None
 
     def add(self, row: Row) -> None:
         """`put` a row, and write the file."""

@@ -1,5 +1,6 @@
-"""What a run leaves behind while it trains: lines, metrics.csv, figures, sample sheets, checkpoints, scalars."""
+"""What a run leaves behind while it trains: lines, tables, figures, sample sheets, checkpoints, scalars."""
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,26 +9,31 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from doggan import plots
 from doggan.config import Train
 from doggan.data.batches import BatchPlan
 from doggan.metrics.callback import Scored
 from doggan.runs.board import Board
-from doggan.runs.history import History, Row, columns, epoch_line, score_line
+from doggan.runs.display import Display
+from doggan.runs.figures import Figures
+from doggan.runs.health import Health, finite
+from doggan.runs.history import History, Row, columns, epoch_line, score_line, verdict_columns
+from doggan.runs.panel import Score, Status
+from doggan.runs.readings import Readings, normed, read
 from doggan.runs.scores import Scoring
 from doggan.runs.stop import Stop
 from doggan.training.backend import to_numpy
 from doggan.training.checkpoints import Checkpoints
 from doggan.training.gan import GAN
 
+_REFRESH = 300.0  # seconds, in epochs that take longer, between two sheets
+
 
 class Recorder(keras.callbacks.Callback):
-    """Writes the run folder: `metrics.csv`, `losses.png`, `losses-epoch.png`, `scores.png`, `samples/`, `checkpoints/`,
-    `tensorboard/`.
+    """Writes the run folder: `metrics.csv`, `histograms.csv`, `losses.png`, `losses-epoch.png`, `verdicts.png`,
+    `scores.png`, `samples/`, `checkpoints/`, `tensorboard/`; and says on a `Display` how it goes.
 
     It stands before the `ScoreCallback` in the list: an epoch's row and checkpoint are there before it is scored.
 
@@ -39,10 +45,12 @@ class Recorder(keras.callbacks.Callback):
         sample: n → uint8 [n, H, W, C] from the networks as they are, always from the same z.
         scoring: names the scores, says which are better and what they are; None where nothing is scored.
         stop: knows how long a score takes, and whether there is time for one.
+        health: says whether what would be saved now is a good checkpoint; its state goes into checkpoints.
         gan: as restored, at the step where training begins.
         begun: what the checkpoint knew beside the variables (see `_save`); None where there was none and the untrained
             state is to be recorded first.
-        progress: show a bar of steps and print a line an epoch.
+        progress: show how it goes, and print a line an epoch.
+        chief: False where another process of the same run writes: this one writes and prints nothing.
 
     Where several steps run in one call, it sees the numbers of the last one and the means over the epoch so far.
     Memory per step is constant: the losses of one epoch by call and one row per epoch are all that is kept.
@@ -57,39 +65,42 @@ class Recorder(keras.callbacks.Callback):
         sample: Callable[[int], NDArray[np.uint8]],
         scoring: Scoring | None,
         stop: Stop,
+        health: Health,
         gan: GAN,
         begun: Mapping[str, NDArray[np.float64]] | None,
         *,
         progress: bool = True,
+        chief: bool = True,
     ) -> None:
         super().__init__()
         self.folder, self.config, self.plan, self.checkpoints = folder, config, plan, checkpoints
-        self.sample, self.stop = sample, stop
+        self.stop, self.health, self.chief = stop, health, chief
         self.scoring, self.scorer = scoring, scoring.scorer if scoring else None
         self.step = int(to_numpy(gan.step))
         self.stats = [stat.name for stat in gan.stats]
         self.untrained = begun is None
-        path = folder / "metrics.csv"
         scores = [name for group in self.scorer.names for name in group] if self.scorer else []
-        names = columns(self.stats, scores)
-        self.history = History(path, [], names) if begun is None else History.until(path, self.step, names)
+        names = columns(self.stats, scores, len(normed(gan.discriminator)))
+        self.history = self._table("metrics.csv", names)
+        self.verdicts = self._table("histograms.csv", verdict_columns())
         self.calls: dict[str, list[float]] = {"iteration": [], "g_loss": [], "d_loss": []}  # of the epoch in progress
         self.seconds = 0.0
         self.counted: float | None = None  # until when `seconds` counts; None between epochs
-        self.moments: list[NDArray[Any]] = []
         if begun:
             losses = {name: list(begun[name]) for name in ("g_loss", "d_loss")}
             # Older checkpoints do not say which iterations these were: all of them.
             iterations = begun.get("iteration", np.arange(1.0, len(losses["g_loss"]) + 1))
             self.calls = {"iteration": list(iterations)} | losses
             self.seconds = float(begun["seconds"])
-        if begun and self.step % plan.steps_per_epoch:
-            self.moments = [to_numpy(variable) for variable in gan.metrics_variables]
         self.saved_at: int | None = None if begun is None else self.step
+        self.saved_time = time.monotonic()
         self.owed = begun is not None and bool(begun.get("owed", False)) and not self.is_scored
         self.healthy = True
-        self.progress = progress
-        self.bar: tqdm | None = None
+        self.status = Status(config.epochs, plan.steps_per_epoch, plan.batch_size, self.stats, self.step)
+        self._show_scores()
+        self.display = Display(self.status, self._read, progress=progress and chief)
+        self.figures = Figures(folder, plan.steps_per_epoch, sample, config.samples)
+        self.drawn = time.monotonic()  # the last sheet
         self.board: Board | None = None
         self.logs: dict[str, Any] = {}
 
@@ -99,34 +110,22 @@ class Recorder(keras.callbacks.Callback):
         return self.step // self.plan.steps_per_epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.bar is None:
-            self.bar = tqdm(
-                total=self.config.epochs * self.plan.steps_per_epoch,
-                initial=self.step,
-                unit="step",
-                disable=not self.progress,
-                dynamic_ncols=True,
-                mininterval=1.0,
-            )
-            if self.config.tensorboard:
-                self.board = Board(self.folder / "tensorboard", self.history.rows)
+        if self.board is None and self.config.tensorboard and self.chief:
+            sheets = self.figures.sheets(self.step)
+            self.board = Board(self.folder / "tensorboard", self.history.rows, self.verdicts.rows, sheets)
         if self.untrained:
             self.untrained = False
             self._end_of_epoch({})
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.moments:  # the rest of an epoch of which `fit` has just set the moments to zero
-            for variable, value in zip(self.model.metrics_variables, self.moments, strict=True):
-                variable.assign(value)
-            self.moments = []
-        else:
+        if self.step % self.plan.steps_per_epoch == 0:  # and not the rest of one
             self.calls = {name: [] for name in self.calls}
             self.seconds = 0.0
         self.counted = time.monotonic()
+        self.display.resume()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
-        assert self.bar is not None
         steps = self._model.steps_per_execution
         self.step += steps
         self.logs = logs
@@ -134,15 +133,19 @@ class Recorder(keras.callbacks.Callback):
         for name in ("g_loss", "d_loss"):
             self.calls[name].append(float(logs[name]))
             self.healthy = self.healthy and math.isfinite(float(logs[f"{name}_mean"]))  # of a step between as well
-        self.bar.update(steps)
+        self.status.saved = self.saved_at
+        self.display.advance(self.step, logs)
+        if self.config.sample_every and time.monotonic() - self.drawn >= _REFRESH:
+            self._refresh()
+        if self.step % self.plan.steps_per_epoch:  # at the end of an epoch its row comes first
+            self._save_if_due()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._count_seconds()
         self.counted = None
-        self.healthy = self.healthy and _finite(self.model.weights)
-        if self.step % self.plan.steps_per_epoch:  # not its end: stopped inside, or its last call is still to come
-            self.moments = [to_numpy(variable) for variable in self.model.metrics_variables]
-        elif self.healthy:
+        self.healthy = self.healthy and finite(self.model.weights)
+        # Else stopped inside, or its last call is still to come.
+        if self.step % self.plan.steps_per_epoch == 0 and self.healthy:
             values = {name: float(self.logs[f"{name}_mean"]) for name in self.stats}
             spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in self.stats}
             self._end_of_epoch(values | spread | {"seconds": self.seconds})
@@ -167,11 +170,11 @@ class Recorder(keras.callbacks.Callback):
         self.stop.scored(scored.seconds)
         if not self.healthy:
             return
-        new = self.history.put(self._row() | scored.values)
+        new = self.history.put(self._row(self._read()) | scored.values)
         best = self._best_step()
         # The untrained generator has scores, for comparison, but is nobody's best.
         self._save(scorer.rank(scored.values) if self.step > 0 else None)
-        if self.step > 0:
+        if self.step > 0 and self.chief:
             plots.all_scores(
                 self.folder / "scores.png",
                 self.history.rows,
@@ -180,9 +183,11 @@ class Recorder(keras.callbacks.Callback):
                 best,
                 str(self.scoring.comparison),
             )
+        gc.collect()
         self._write(new)
-        if self.progress:
-            tqdm.write(score_line(self.step, scored.values, self.step == best))
+        self._show_scores()
+        self.display.say(score_line(self.step, scored.values, self.step == best))
+        self.display.resume()
 
     @property
     def scored_at(self) -> int | None:
@@ -195,34 +200,60 @@ class Recorder(keras.callbacks.Callback):
         return self.scored_at == self.step
 
     def close(self) -> None:
-        """Finish the bar and the scalars."""
-        if self.bar is not None:
-            self.bar.close()
+        """Finish the display and the scalars."""
+        self.display.close()
         if self.board is not None:
             self.board.close()
 
     def _end_of_epoch(self, values: Row) -> None:
         last = self.epoch == self.config.epochs
-        row = self._row() | values
+        self.status.readings = readings = self._read()
+        row = self._row(readings) | values
+        if values:
+            self._write_verdicts(readings)
         self._write(self.history.put(row))
-        if self.progress:
-            tqdm.write(epoch_line(row, self.config.epochs))
+        self.display.say(epoch_line(row, self.config.epochs))
         if _due(self.epoch, self.config.sample_every) or last:
             self._draw()
         if _due(self.epoch, self.config.checkpoint_every) or last:
             self._save(None)
+        self._save_if_due()
 
-    def _row(self) -> Row:
-        row: Row = {"epoch": self.epoch, "step": self.step, "kimg": self.step * self.plan.batch_size / 1000}
-        for name, optimizer in (("g_lr", self.model.g_optimizer), ("d_lr", self.model.d_optimizer)):
-            row[name] = float(ops.convert_to_numpy(optimizer.learning_rate))
-        return row
+    def _table(self, name: str, columns: Sequence[str]) -> History:
+        path = self.folder / name
+        return History(path, [], columns) if self.untrained else History.until(path, self.step, columns)
+
+    def _read(self) -> Readings:
+        return read(self.model)
+
+    def _row(self, readings: Readings) -> Row:
+        kimg = self.step * self.plan.batch_size / 1000
+        return {"epoch": self.epoch, "step": self.step, "kimg": kimg} | readings.row()
 
     def _write(self, new: Row) -> None:
         """Write the table, and into the scalars what is new of its last row."""
-        self.history.write()
+        if self.chief:
+            self.history.write()
         if self.board is not None:
             self.board.write(new, self.step)
+
+    def _write_verdicts(self, readings: Readings) -> None:
+        row = {"epoch": self.epoch, "step": self.step} | readings.verdicts()
+        self.verdicts.put(row)
+        if self.chief:
+            self.verdicts.write()
+        if self.board is not None:
+            self.board.write_verdicts(row)
+
+    def _show_scores(self) -> None:
+        if self.scorer is None:
+            return
+        name = self.scorer.names[0][0]
+        values = {int(row["step"]): row[name] for row in self.history.rows if not math.isnan(row.get(name, math.nan))}
+        last, best = self.scored_at, self._best_step()
+        self.status.score_name = name
+        self.status.last = None if last is None else Score(last, values[last])
+        self.status.best = None if best is None else Score(best, values[best])
 
     def _best_step(self) -> int | None:
         assert self.scorer is not None
@@ -231,9 +262,26 @@ class Recorder(keras.callbacks.Callback):
         return int(min(trained, key=rank)["step"]) if trained else None
 
     def _save(self, score: float | None, *, owed: bool = False) -> None:
+        """Write a checkpoint, unless it would be a bad one to go back to."""
+        if not self._may_save():
+            return
+        self._count_seconds()
         extras = {"score_seconds": np.array(self.stop.score_seconds), "owed": np.array(float(owed))}
-        self.checkpoints.save(self.model, score, self._of_epoch() | extras)
-        self.saved_at = self.step
+        if self.chief:
+            within = self.step % self.plan.steps_per_epoch > 0
+            self.checkpoints.save(self.model, score, self._of_epoch() | extras | self.health.state, within=within)
+        self.saved_at, self.saved_time = self.step, time.monotonic()
+
+    def _save_if_due(self) -> None:
+        """Write a checkpoint where the last one is some minutes old."""
+        minutes = self.config.checkpoint_minutes
+        due = minutes > 0 and time.monotonic() - self.saved_time >= 60 * minutes
+        if due and self.healthy and self._may_save() and finite(self.model.weights):
+            self._save(None)
+
+    def _may_save(self) -> bool:
+        """Whether the state is a good one to go back to, or the one that the user wants to stop at."""
+        return not self.health.suspicious or self.stop.reason is not None
 
     def _count_seconds(self, but: float = 0.0) -> None:
         """Add the time since the last count, less `but`, to the epoch's."""
@@ -247,19 +295,27 @@ class Recorder(keras.callbacks.Callback):
         return {name: np.array(values) for name, values in self.calls.items()} | {"seconds": np.array(self.seconds)}
 
     def _draw(self) -> None:
-        sheet = plots.grid(self.sample(self.config.samples))
-        plots.save_png(self.folder / "samples" / f"epoch-{self.epoch:04d}.png", sheet)
+        self.drawn = time.monotonic()
+        if not self.chief:
+            return
+        sheet = self.figures.draw_sheet(self.epoch)
+        if self.board is not None:
+            self.board.write_sheet(sheet, self.step)
         if self.calls["iteration"]:
-            path = self.folder / "losses-epoch.png"
-            calls, row = self.calls, self.history.rows[-1]
-            means = row["g_loss"], row["d_loss"]
-            plots.epoch_losses(path, calls["iteration"], calls["g_loss"], calls["d_loss"], means, self.epoch)
-            epochs = [row for row in self.history.rows if row["step"] % self.plan.steps_per_epoch == 0]
-            plots.all_losses(self.folder / "losses.png", epochs)
+            row = self.history.rows[-1]
+            self.figures.draw_epoch(self.calls, (row["g_loss"], row["d_loss"]), self.epoch)
+            self.figures.draw_course(self.history.rows, self.verdicts.rows)
+        gc.collect()  # figures are megabytes of objects that refer to each other, and would stay for hundreds of epochs
 
-
-def _finite(variables: Sequence[Any]) -> bool:
-    return all(np.isfinite(to_numpy(variable)).all() for variable in variables)
+    def _refresh(self) -> None:
+        """Draw, inside a long epoch, a sheet and the losses so far."""
+        self.drawn = time.monotonic()
+        if self.chief and self.healthy:
+            _ = self.model  # which on JAX fetches the variables that `sample` draws with
+            self.figures.draw_latest()
+            means = float(self.logs["g_loss_mean"]), float(self.logs["d_loss_mean"])
+            self.figures.draw_epoch(self.calls, means, self.status.in_epoch[0])
+            self.display.resume()
 
 
 def _due(epoch: int, every: int) -> bool:

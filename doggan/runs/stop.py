@@ -6,12 +6,15 @@ from typing import Any
 
 import keras
 
-DIVERGED = "the losses are no longer numbers; start again with a lower rate"
+from doggan.devices import Devices
+
 TIME_UP = "the time is up"
+# What one process may tell the others, the gravest last.
+_REASONS = (None, "collapse", TIME_UP, "SIGTERM", "SIGINT")
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends training after the call in progress: when asked to, when the losses are no longer numbers, or by a deadline.
+    """Ends training after the call in progress: when asked to, or by a deadline.
 
     Scores keep to the deadline, going by how long the last one took. None is started that would end later, and
     training ends so early that its last state can be scored too. Where that score would follow the one before it after
@@ -36,7 +39,7 @@ class Stop(keras.callbacks.Callback):
         self.reason = self.reason or reason
 
     def scored(self, seconds: float) -> None:
-        """Take note that a score has just been made, and how long it took."""
+        """Take note of how long a score takes: one that has just been made, or was before training began."""
         self.score_seconds = seconds
         follows_too_soon = time.monotonic() + 2 * seconds >= self.deadline
         self.until = self.deadline if follows_too_soon else self.deadline - seconds
@@ -48,11 +51,33 @@ class Stop(keras.callbacks.Callback):
         return time.monotonic() + self.score_seconds <= self.deadline
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        assert logs is not None
-        # The means over the epoch so far, which know of every step, where the losses are those of a call's last one.
-        if not math.isfinite(float(logs["g_loss_mean"]) + float(logs["d_loss_mean"])):
-            self.reason = DIVERGED
         if time.monotonic() >= self.until:
             self.ask(TIME_UP)
         if self.reason:
             self._model.stop_training = True  # `self.model` would fetch all variables on JAX, at every step
+
+
+class Agreement(keras.callbacks.Callback):
+    """Ends training in all processes of a run after the same call; the last of the callbacks.
+
+    Args:
+        stop: gets the reason of the process that wants to end.
+        devices: know the other processes.
+    """
+
+    def __init__(self, stop: Stop, devices: Devices) -> None:
+        super().__init__()
+        self.stop, self.devices = stop, devices
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._agree()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._agree()
+
+    def _agree(self) -> None:
+        own = max(_REASONS.index(self.stop.reason), 1) if self._model.stop_training else 0
+        agreed = self.devices.highest(own)
+        if agreed > max(own, 1):
+            self.stop.ask(str(_REASONS[agreed]))
+        self._model.stop_training = agreed > 0

@@ -1,8 +1,10 @@
 """Training a run from its folder: start, stop, resume."""
 
+import gc
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +16,31 @@ from numpy.typing import NDArray
 
 from doggan import plots
 from doggan.config import Config
-from doggan.data.batches import batches
+from doggan.data.batches import BatchPlan, batches, choose
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet, hash_images
+from doggan.devices import ONE, Devices
 from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
-from doggan.runs.build import build_gan, build_generator, plan_data, training_images
+from doggan.runs.build import build_gan, build_generator, check_devices, plan_data, training_images
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.folder import Run
+from doggan.runs.health import LOOKED_AT, Health
+from doggan.runs.parts import EpochInParts
 from doggan.runs.recorder import Recorder
-from doggan.runs.scores import load_scoring
-from doggan.runs.stop import DIVERGED, Stop
+from doggan.runs.rollback import FACTOR, Rollback, roll_back, settings_of
+from doggan.runs.scores import Scoring, load_scoring
+from doggan.runs.stop import Agreement, Stop
 from doggan.sampling import generate
-from doggan.training.backend import has_accelerator
+from doggan.training.backend import has_accelerator, to_numpy
 from doggan.training.checkpoints import describe_weights, restore_generator
 from doggan.training.gan import GAN
 from doggan.training.statistics import reestimate
+
+_AFTER_COLLAPSE = (
+    "start a new run with lower rates (g_optimizer.lr, d_optimizer.lr), with penalty.r1, or with augment.policy"
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,14 @@ class Outcome:
         step, total_steps: where.
         stopped_by: None when it reached its last epoch, else a reason or a signal's name.
         out_of_time: whether the last state should have been scored, and there was no time for it.
+        collapsed: whether `stopped_by` is a collapse (see `Health`), which resuming would only repeat.
     """
 
     step: int
     total_steps: int
     stopped_by: str | None
     out_of_time: bool = False
+    collapsed: bool = False
 
     def raise_if_interrupted(self) -> None:
         """Raise `Interrupted` where a signal ended training, for callers who have more to do."""
@@ -57,26 +69,41 @@ class Outcome:
         unscored = ", without time for a last score" if self.out_of_time else ""
         if self.stopped_by is None:
             return f"trained all {self.total_steps} steps{unscored}"
-        remedy = "" if self.stopped_by == DIVERGED else "; --resume continues"
-        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{unscored}{remedy}"
+        remedy = _AFTER_COLLAPSE if self.collapsed else "--resume continues"
+        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{unscored}; {remedy}"
 
 
-def start_run(folder: Path, config: Config, data: ImageSet, data_path: Path, *, weights: Path | None = None) -> Run:
+def start_run(
+    folder: Path,
+    config: Config,
+    data: ImageSet,
+    data_path: Path,
+    *,
+    weights: Path | None = None,
+    devices: Devices = ONE,
+) -> Run:
     """Check that the recipe fits the pictures and that it can be scored, and make the run folder.
 
     Args:
         folder: of the run; it must not hold one.
         config, data, data_path: the settings, the pictures and the file they are from.
-        weights: as for `train`.
+        weights, devices: as for `train`.
 
     Raises:
         DogganError: something does not fit or is missing; no folder is made then.
     """
     images = training_images(config, data)
     plan = plan_data(config, images)
+    check_devices(config, devices)
     load_scoring(config, data, images, plan.image_size, weights)
     shape = (plan.image_size, plan.image_size, images.image_shape[-1])
-    return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
+
+    def make() -> Run:
+        if not devices.chief:
+            return Run.open(folder)
+        return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
+
+    return devices.chief_first(make)
 
 
 def train(
@@ -86,11 +113,14 @@ def train(
     weights: Path | None = None,
     deadline: float | None = None,
     progress: bool = True,
+    devices: Devices = ONE,
 ) -> Outcome:
     """Train `run` on `data` from its newest checkpoint, or from the start, to its last epoch.
 
     Ctrl-C and SIGTERM let the steps in progress finish, save a checkpoint, score it and return; so does `deadline`, as
     far as `Stop` finds time for the score. Calling it again continues exactly where it stopped.
+
+    Where training collapses (see `Health`), it is rolled back or ends, as `train.on_collapse` has it; stderr says so.
 
     Args:
         run: as `start_run` or `Run.open` gives it.
@@ -99,79 +129,215 @@ def train(
             folders.
         deadline: of `time.monotonic`. The features of real pictures and all scores are made before it; the steps in
             progress, the last checkpoint and the figures may end some seconds after it.
-        progress: show a bar of steps, and print a line an epoch and a line for scores.
+        progress: show how it goes live, and print a line an epoch and a line for scores.
+        devices: those to train on. A run can be resumed on others; the weights are then the same up to rounding.
 
     Raises:
-        DogganError: the pictures or the features are not those the run was started with, or the scores it asks for
-            cannot be had (no weights, say). Nothing was trained then.
+        DogganError: the settings do not fit the devices; the pictures or the features are not those the run was
+            started with; or the scores it asks for cannot be had (no weights, say). Nothing was trained then.
     """
     images = training_images(run.config, data)
     run.check_pictures(hash_images(images.images))
     plan = plan_data(run.config, images)
+    check_devices(run.config, devices)
+    progress = progress and devices.chief
     scoring = load_scoring(run.config, data, images, plan.image_size, weights, progress=progress)
-    if scoring is not None:
+    if scoring is not None and devices.chief:
         scoring.comparison.keep(run.scores)
         if progress:
             print(f"scores: {scoring.comparison}", flush=True)
+    if devices.chief:
+        remove_leftovers(run.folder)
     accelerator = has_accelerator()
-    on_device = made_on_device(run.config.data.place, accelerator)
-    pictures = DevicePictures(images.images, plan) if on_device else None
-    gan = build_gan(run.config, run.image_shape, plan.steps_per_epoch, pictures)
-    remove_leftovers(run.folder)
+    per_call = steps_wanted(run.config.train.steps_per_execution, accelerator)
+    outcome = None
+    with devices.scope():
+        on_device = made_on_device(run.config.data.place, accelerator, devices)
+        pictures = DevicePictures(images.images, plan) if on_device else None
+        job = _Job(run, images, plan, pictures, per_call, scoring, Stop(deadline), devices, progress)
+        with _signals(job.stop.ask), _old_objects_left_alone():
+            while outcome is None:
+                outcome = _train_from_newest(job)
+    if devices.chief:
+        _animate(run)
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run is trained with, also after it was rolled back.
+
+    `pictures` is None where batches are made on the host; `per_call` is the most steps in one call.
+    """
+
+    run: Run
+    images: ImageSet
+    plan: BatchPlan
+    pictures: DevicePictures | None
+    per_call: int
+    scoring: Scoring | None
+    stop: Stop
+    devices: Devices
+    progress: bool
+
+    @property
+    def total_steps(self) -> int:
+        return self.plan.steps_per_epoch * self.run.config.train.epochs
+
+
+def _train_from_newest(job: _Job) -> Outcome | None:
+    """Train from the newest checkpoint, or from the start; None where that ended in going back to one before."""
+    run, devices = job.run, job.devices
+    settings = devices.chief_first(lambda: settings_of(run))
+    gan = build_gan(settings, run.image_shape, job.plan.steps_per_epoch, job.pictures)
+    devices.chief_first(run.checkpoints.newest)  # what cannot be used is set aside before the others look
     begun = run.checkpoints.restore_newest(gan)
+    if devices.chief:
+        return _train_as_chief(job, gan, begun)
+    _fit(job, gan, [EpochInParts(gan, job.plan.steps_per_epoch), job.stop, Agreement(job.stop, devices)])
+    goes_back = bool(devices.highest(0))
+    return None if goes_back else Outcome(int(to_numpy(gan.step)), job.total_steps, job.stop.reason)
 
-    def sample(n: int) -> NDArray[np.uint8]:
-        return np.concatenate(list(generate(gan.sampler, n, seed=run.config.seed)))
 
-    settings = run.config.train
-    stop = Stop(deadline, float(begun.get("score_seconds", 0.0)) if begun else 0.0)
+def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]] | None) -> Outcome | None:
+    """Train, and do all that only one process does: look at samples, score, write."""
+    run, stop, settings = job.run, job.stop, job.run.config.train
+    stop.scored(float(begun.get("score_seconds", 0.0)) if begun else 0.0)
+    sample = _sampler(job, gan)
+    health = Health(settings, sample, _some_pictures(job), int(to_numpy(gan.step)), job.total_steps, begun, _say)
     recorder = Recorder(
-        run.folder, settings, plan, run.checkpoints, sample, scoring, stop, gan, begun, progress=progress
-    )
-    start, total = recorder.step, plan.steps_per_epoch * settings.epochs
-    wanted = steps_wanted(settings.steps_per_execution, accelerator)
-    callbacks: list[keras.callbacks.Callback] = [stop, recorder]
-    if scoring is not None:
-        scores = ScoreCallback(
-            scoring.scorer,
-            sample,
-            steps_per_epoch=plan.steps_per_epoch,
-            batch_size=plan.batch_size,
-            samples=settings.score_samples,
-            every_epochs=settings.score_every,
-            every_kimg=settings.score_kimg,
-            report=recorder.scored,
-            step=start,
-            total_steps=total,
-            scored_at=recorder.scored_at,
-            owed=recorder.owed,
-            allowed=stop.leaves_time,
-        )
-        callbacks.append(scores)
+        run.folder, settings, job.plan, run.checkpoints, sample, job.scoring, stop, health, gan, begun,
+        progress=job.progress,
+    )  # fmt: skip
+    parts = EpochInParts(gan, job.plan.steps_per_epoch)
+    callbacks: list[keras.callbacks.Callback] = [parts, stop, health, recorder]
+    if job.scoring is not None:
+        callbacks.append(_scores(job, sample, recorder, health))
+    callbacks.append(Agreement(stop, job.devices))
     try:
-        with _signals(stop.ask):
-            if start == total and scoring is not None and not recorder.is_scored:
-                _score_the_end(gan, callbacks)
-            while recorder.step < total and not stop.reason:
-                epoch, done = divmod(recorder.step, plan.steps_per_epoch)
-                per_call, steps = next_fit(wanted, plan.steps_per_epoch - done)
-                gan.set_steps_per_execution(per_call)
-                gan.fit(
-                    batches(images.images, plan, recorder.step, on_device=on_device),
-                    initial_epoch=epoch,
-                    # `fit` cannot begin in the middle of an epoch, nor end there but for good: parts are by themselves.
-                    epochs=settings.epochs if steps == plan.steps_per_epoch else epoch + 1,
-                    steps_per_epoch=steps,
-                    callbacks=callbacks,
-                    shuffle=False,
-                    verbose=0,
-                )
+        if recorder.step == job.total_steps and job.scoring is not None and not recorder.is_scored:
+            _score_the_end(gan, callbacks)
+        _fit(job, gan, callbacks)
     finally:
         recorder.close()
-    _animate(run)
-    finished = recorder.step == total and stop.reason != DIVERGED
-    out_of_time = scoring is not None and not recorder.is_scored and not stop.leaves_time()
-    return Outcome(recorder.step, total, None if finished else stop.reason, out_of_time)
+    collapsed = health.collapse is not None and stop.reason is None
+    goes_back = collapsed and _goes_back(job, gan, health)
+    job.devices.highest(int(goes_back))
+    if goes_back:
+        return None
+    if collapsed:
+        return Outcome(recorder.step, job.total_steps, health.collapse, collapsed=True)
+    out_of_time = job.scoring is not None and not recorder.is_scored and not stop.leaves_time()
+    finished = recorder.step == job.total_steps and health.collapse is None
+    return Outcome(recorder.step, job.total_steps, None if finished else stop.reason, out_of_time)
+
+
+def _sampler(job: _Job, gan: GAN) -> Callable[[int], NDArray[np.uint8]]:
+    """n → pictures of the networks as they are, always from the same z.
+
+    Where several devices train, by a copy of the generator that lies on one of them.
+    """
+    seed, devices = job.run.config.seed, job.devices
+    copied = devices.engine is not None
+    generator = gan.sampler
+    if copied:
+        generator = devices.alone(lambda: build_generator(job.run.config, job.run.image_shape[-1]))
+
+    def sample(n: int) -> NDArray[np.uint8]:
+        values = [to_numpy(variable) for variable in gan.sampler.weights] if copied else None
+
+        def draw() -> NDArray[np.uint8]:
+            if values is not None:
+                generator.set_weights(values)
+            return np.concatenate(list(generate(generator, n, seed=seed)))
+
+        return devices.alone(draw)
+
+    return sample
+
+
+def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
+    """`fit` to the last epoch, from wherever in an epoch, until something ends it."""
+    plan, train = job.plan, job.run.config.train
+    gan.stop_training = False
+    while (step := int(to_numpy(gan.step))) < job.total_steps and not gan.stop_training:
+        epoch, done = divmod(step, plan.steps_per_epoch)
+        per_call, steps = next_fit(job.per_call, plan.steps_per_epoch - done)
+        gan.set_steps_per_execution(per_call)
+        gan.fit(
+            batches(
+                job.images.images,
+                plan,
+                step,
+                on_device=job.pictures is not None,
+                devices=job.devices,
+                shares=train.d_steps,
+            ),
+            initial_epoch=epoch,
+            # `fit` cannot begin in the middle of an epoch, nor end there but for good: parts are by themselves.
+            epochs=train.epochs if steps == plan.steps_per_epoch else epoch + 1,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+
+
+def _scores(
+    job: _Job, sample: Callable[[int], NDArray[np.uint8]], recorder: Recorder, health: Health
+) -> keras.callbacks.Callback:
+    assert job.scoring is not None
+    settings = job.run.config.train
+    return ScoreCallback(
+        job.scoring.scorer,
+        sample,
+        steps_per_epoch=job.plan.steps_per_epoch,
+        batch_size=job.plan.batch_size,
+        samples=settings.score_samples,
+        every_epochs=settings.score_every,
+        every_kimg=settings.score_kimg,
+        report=recorder.scored,
+        step=recorder.step,
+        total_steps=job.total_steps,
+        scored_at=recorder.scored_at,
+        owed=recorder.owed,
+        allowed=lambda: job.stop.leaves_time() and health.collapse is None,
+        alone=job.devices.alone,
+    )
+
+
+def _some_pictures(job: _Job) -> NDArray[np.uint8]:
+    """Training pictures that samples are compared with, as the discriminator sees their middle."""
+    size = job.plan.image_size
+    corner = (job.plan.stored_size - size) // 2
+    window = slice(corner, corner + size)
+    return job.images.images[choose(len(job.images), LOOKED_AT, job.plan.seed)][:, window, window]
+
+
+def _goes_back(job: _Job, gan: GAN, health: Health) -> bool:
+    """Say that the run collapsed and what follows, and roll it back where that is what follows."""
+    assert health.collapse is not None
+    run = job.run
+    if run.config.train.on_collapse == "rollback":
+        before = Rollback.of(run.folder)
+        to_step = roll_back(run, gan, health, job.plan.steps_per_epoch)
+        if to_step is not None:
+            rates = settings_of(run)
+            _say(
+                f"step {health.step}: {health.collapse}; back to step {to_step}, and on from there with "
+                f"{FACTOR} times the learning rates (now g {rates.g_optimizer.lr:.3g}, d {rates.d_optimizer.lr:.3g})"
+            )
+            return True
+        why = f"was rolled back at step {before.from_step} already" if before else "has no checkpoint to go back to"
+        _say(f"step {health.step}: {health.collapse}; the run {why}, so it ends here")
+    else:
+        _say(f"step {health.step}: {health.collapse}; the run ends here")
+    return False
+
+
+def _say(text: str) -> None:
+    """Say something that matters with --quiet too."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _score_the_end(gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
@@ -212,6 +378,16 @@ def load_generator(
     if bn_samples:
         reestimate(generator, bn_samples, run.config.seed, progress=progress)
     return generator, step, describe_weights(averaged, bn_samples)
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """`gc.collect` looks only at objects made within: not, each time, for a third of a second, at the libraries'."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from doggan import replicas
 from doggan.config import Ema
 
 _SHORTEST = 1e-6  # images: of a step that sees one, nothing older is left in float32
@@ -59,9 +60,10 @@ class GeneratorAverage:
             images_per_step: n, at least 1.
         """
         rate = self.rate(images_seen, images_per_step)
-        for mean, now in zip(self.generator.weights, generator.weights, strict=True):
-            before = ops.convert_to_tensor(mean)
-            mean.assign(before + rate * (ops.convert_to_tensor(now) - before))
+        replicas.assign(
+            (mean, ops.convert_to_tensor(mean) + rate * (ops.convert_to_tensor(now) - ops.convert_to_tensor(mean)))
+            for mean, now in zip(self.generator.weights, generator.weights, strict=True)
+        )
 
     def rate(self, images_seen: Any, images_per_step: int) -> Any:
         """1 − β as a float32 scalar in [0, 1]."""

@@ -20,4 +20,4 @@ def has_accelerator() -> bool:
 
 def to_numpy(variable: Any) -> np.ndarray:
     """A copy of a variable's value on the host."""
-    return np.array(ops.convert_to_numpy(variable.value))
+    return np.array(ops.convert_to_numpy(ops.convert_to_tensor(variable)))

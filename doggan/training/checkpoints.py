@@ -1,12 +1,9 @@
-"""Checkpoints: one `.npz` without pickle that holds every variable training moves, the step and a score."""
+"""Checkpoints: one sealed `.npz` that holds every variable training moves, the step and a score."""
 
-import json
+import itertools
 import re
 import sys
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,37 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
-from doggan.files import atomic_path
 from doggan.training.backend import to_numpy
 from doggan.training.gan import GAN
+from doggan.training.sealed import DamagedCheckpoint, open_sealed, write_sealed
 
-FORMAT_VERSION = 1
-_NAME = re.compile(r"step-(\d{8})\.npz")
+_NAME = re.compile(r"step-(\d{8})(-within)?\.npz")
 _BEST = "best.npz"
 _EXTRA = "extra."
 _AVERAGE = "average."
-# What a file that is cut or overwritten makes NumPy and zipfile raise; an OSError is the disk's, not the file's.
-_UNREADABLE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_HISTOGRAM = "histogram."  # counts over an epoch, which older checkpoints lack
+
+
+class ForeignCheckpoint(DogganError):
+    """A checkpoint of another run."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The folder of a run's checkpoints: `step-00001234.npz` (the newest `keep`) and `best.npz`.
+    """The folder of a run's checkpoints: `step-00001234.npz` at ends of epochs, the newest `keep` of them;
+    `step-00001250-within.npz`, the newest one inside an epoch since then; and `best.npz`.
 
-    A file appears whole or not at all, whatever kills the process, and its content is guarded by the CRC of the zip.
+    A file appears whole or not at all, whatever kills the process, and a checksum guards every byte of it (see
+    `doggan.training.sealed`).
+
+    Attributes:
+        folder: where they are.
+        keep: how many at ends of epochs.
+        identity: of the run. It is written into every checkpoint, and one with another is not restored; None for
+            neither. Older checkpoints have none, and pass.
     """
 
     folder: Path
     keep: int = 2
+    identity: str | None = None
 
     def saved(self) -> list[tuple[int, Path]]:
         """(step, file) of every numbered checkpoint, oldest first."""
@@ -69,75 +68,107 @@ class Checkpoints:
         raise DogganError(f"{self.folder} has no checkpoint {which!r}; it has {', '.join(have) or 'none at all'}.")
 
     def save(
-        self, gan: GAN, score: float | None = None, extras: Mapping[str, NDArray[np.float64]] | None = None
+        self,
+        gan: GAN,
+        score: float | None = None,
+        extras: Mapping[str, NDArray[np.float64]] | None = None,
+        *,
+        within: bool = False,
     ) -> Path:
         """Write the checkpoint of the current step; also as `best.npz` where `score` (lower is better) is the best.
 
-        `extras` are arrays that come back from `restore_newest` with the variables.
+        `extras` are arrays that come back from `restore_newest` with the variables; `within` says that the step is
+        inside an epoch.
         """
         values = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
         values |= {_EXTRA + name: array for name, array in (extras or {}).items()}
-        path = self.folder / f"step-{int(values['step']):08d}.npz"
+        path = self.folder / f"step-{int(values['step']):08d}{'-within' * within}.npz"
+        facts = {"score": score, "run": self.identity}
         # The best first: a process killed between the two repeats both after it resumes.
         if score is not None and np.isfinite(score):
             best = self.best_score()
             if best is None or score < best:
-                _write(self.folder / _BEST, values, score)
-        _write(path, values, score)
-        for _, old in self.saved()[: -self.keep]:
-            old.unlink()
+                write_sealed(self.folder / _BEST, values, facts)
+        write_sealed(path, values, facts)
+        saved = [old for _, old in self.saved()]
+        ends = [old for old in saved if not _is_within(old)]
+        for old in saved:
+            if old not in ends[-self.keep :] and old != saved[-1]:
+                old.unlink()
         return path
 
     def best_score(self) -> float | None:
-        """The score of `best.npz`, or None where nothing was scored yet. A damaged file is set aside."""
+        """The score of `best.npz`, or None where nothing was scored yet. A file that cannot be used is set aside."""
         best = self.folder / _BEST
         if not best.exists():
             return None
         try:
-            return json.loads(str(_read(best, ["meta"])["meta"]))["score"]
-        except DamagedCheckpoint as error:
-            _set_aside(best, error)
+            with open_sealed(best) as (_, facts):
+                _check_run(best, facts, self.identity)
+                return facts["score"]
+        except (DamagedCheckpoint, ForeignCheckpoint) as error:
+            _set_aside(best, error, "and the next one that is scored takes its place")
             return None
 
     def restore_newest(self, gan: GAN) -> dict[str, NDArray[np.float64]] | None:
-        """Restore the newest checkpoint that reads whole and return its extras; None where the folder has none.
-
-        A damaged file is renamed to `*.damaged`, said on stderr, and the one before it is taken, `best.npz` last.
+        """Restore the `newest` checkpoint and return its extras; None where the folder has none.
 
         Raises:
-            DogganError: all of them are damaged, or they belong to another recipe.
+            DogganError: none of them can be used, or they belong to another recipe.
         """
-        files = [path for _, path in reversed(self.saved())]
-        files += [path for path in [self.folder / _BEST] if path.exists()]
+        path = self.newest()
+        return None if path is None else restore(gan, path, self.identity)
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint that is whole and this run's; None where the folder has none.
+
+        A damaged file is renamed to `*.damaged` and another run's to `*.foreign`, said on stderr, and the one before
+        it is taken, `best.npz` last.
+
+        Raises:
+            DogganError: none of them can be used.
+        """
+        best = self.folder / _BEST
+        files = [path for _, path in reversed(self.saved())] + [best] * best.exists()
         for path in files:
             try:
-                restore(gan, path)
-                return _read_extras(path)
-            except DamagedCheckpoint as error:
-                _set_aside(path, error)
+                with open_sealed(path) as (_, facts):
+                    _check_run(path, facts, self.identity)
+                return path
+            except (DamagedCheckpoint, ForeignCheckpoint) as error:
+                _set_aside(path, error, "and the one before it is used")
         if files:
-            raise DogganError(f"Every checkpoint in {self.folder} is damaged; start a new run.")
+            raise DogganError(f"Every checkpoint in {self.folder} is damaged or another run's; start a new run.")
         return None
 
 
-class DamagedCheckpoint(DogganError):
-    """A checkpoint that cannot be read whole."""
+def restore(gan: GAN, path: Path, identity: str | None = None) -> dict[str, NDArray[np.float64]]:
+    """Give every variable of `gan` the value it has in the checkpoint at `path`, and return the extras.
 
+    The histograms of D's verdicts, which older checkpoints lack, begin anew where they are missing.
 
-def restore(gan: GAN, path: Path) -> None:
-    """Give every variable of `gan` the value it has in the checkpoint at `path`.
+    Args:
+        gan, path: what is restored, and from where.
+        identity: of the run that the checkpoint must be of, as far as it says; None does not ask.
 
     Raises:
-        DogganError: the file is damaged, belongs to other networks or optimizers, or lacks the average `gan` keeps.
+        DogganError: the file is damaged, belongs to another run, to other networks or optimizers, or lacks the average
+            that `gan` keeps. Nothing was assigned then.
     """
-    if gan.average is not None and not has_average(path):
-        raise DogganError(
-            f"{path} holds no average of the generator, which this run is set to keep: a doggan without one wrote it. "
-            'Start a new run; or, to continue without one, add "ema": {"half_life": 0.0} to "config" in the run\'s '
-            "config.json."
-        )
     variables = gan.saved_variables()
-    _assign(variables, _read(path, list(variables)), path)
+    with open_sealed(path) as (file, facts):
+        _check_run(path, facts, identity)
+        if gan.average is not None and not _holds_average(file.files):
+            raise DogganError(
+                f"{path} holds no average of the generator, which this run is set to keep: a doggan without one wrote "
+                'it. Start a new run; or, to continue without one, add "ema": {"half_life": 0.0} to "config" in the '
+                "run's config.json."
+            )
+        values = {key: file[key] for key in variables if key in file.files}
+        extras = {key.removeprefix(_EXTRA): file[key] for key in file.files if key.startswith(_EXTRA)}
+    empty = {key: np.zeros(tuple(variables[key].shape)) for key in variables if key.startswith(_HISTOGRAM)}
+    _assign(variables, empty | values, path)
+    return extras
 
 
 def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> tuple[int, bool]:
@@ -151,8 +182,8 @@ def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> tuple
     Raises:
         DogganError: the file is damaged, or belongs to another network.
     """
-    with _opened(path) as file:  # once: a run that still trains replaces it, or deletes it
-        averaged = not raw and _holds_average(file)
+    with open_sealed(path) as (file, _):  # once: a run that still trains replaces it, or deletes it
+        averaged = not raw and _holds_average(file.files)
         owner = "average" if averaged else "generator"
         named = {f"{owner}.{i:03d}.{variable.name}": variable for i, variable in enumerate(generator.variables)}
         values = {key: file[key] for key in named if key in file.files}
@@ -167,12 +198,12 @@ def has_average(path: Path) -> bool:
     Raises:
         DogganError: the file is damaged.
     """
-    with _opened(path) as file:
-        return _holds_average(file)
+    with open_sealed(path) as (file, _):
+        return _holds_average(file.files)
 
 
-def _holds_average(file: Any) -> bool:
-    return any(name.startswith(_AVERAGE) for name in file.files)
+def _holds_average(names: Iterable[str]) -> bool:
+    return any(name.startswith(_AVERAGE) for name in names)
 
 
 def describe_weights(averaged: bool, bn_samples: int = 0) -> str:
@@ -197,36 +228,18 @@ def _assign(variables: dict[str, Any], values: dict[str, np.ndarray], path: Path
         variable.assign(values[key])
 
 
-def _write(path: Path, values: dict[str, np.ndarray], score: float | None) -> None:
-    meta = json.dumps({"format_version": FORMAT_VERSION, "score": score})
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=np.array(meta), **values)  # type: ignore[arg-type]
+def _is_within(path: Path) -> bool:
+    return path.stem.endswith("-within")
 
 
-def _read(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
-    """The arrays of `keys` that the file has."""
-    with _opened(path) as file:
-        return {key: file[key] for key in keys if key in file.files}
+def _check_run(path: Path, facts: Mapping[str, Any], identity: str | None) -> None:
+    if identity is not None and facts.get("run") not in (None, identity):
+        raise ForeignCheckpoint(f"The checkpoint {path} is another run's.")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file as NumPy opens it; `meta` must be there. What is wrong with it while it is open is damage."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            if json.loads(str(file["meta"]))["format_version"] > FORMAT_VERSION:
-                raise DogganError(f"{path} was written by a newer doggan; update doggan to use it.")
-            yield file
-    except _UNREADABLE as error:
-        raise DamagedCheckpoint(f"The checkpoint {path} is damaged ({error}).") from None
-
-
-def _read_extras(path: Path) -> dict[str, NDArray[np.float64]]:
-    with np.load(path, allow_pickle=False) as file:
-        return {key.removeprefix(_EXTRA): file[key] for key in file.files if key.startswith(_EXTRA)}
-
-
-def _set_aside(path: Path, error: DamagedCheckpoint) -> None:
-    aside = path.with_suffix(".npz.damaged")
+def _set_aside(path: Path, error: DamagedCheckpoint | ForeignCheckpoint, instead: str) -> None:
+    name = f"{path.name}.{'damaged' if isinstance(error, DamagedCheckpoint) else 'foreign'}"
+    names = (name if i == 1 else f"{name}-{i}" for i in itertools.count(1))
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     path.replace(aside)
-    print(f"{error} It is now {aside.name}, and the one before it is used.", file=sys.stderr)
+    print(f"{error} It is now {aside.name}, {instead}.", file=sys.stderr)

@@ -83,6 +83,10 @@ class Engine:
         if self.train_function is not None and not force:
             return
         k = self.steps_per_execution
+        distributed = distribution_lib.distribution() is not None
+        # By NumPy on the host: one transfer for each part of the data, and not one for each step. On several devices
+        # Keras has transferred the parts, and no process has all of them.
+        stack = jax.numpy.stack if distributed else np.stack
 
         def one(state: Any, images: Any, data: tuple[Any, ...]) -> tuple[dict[str, Any], Any]:
             return self.train_step(state, data, images)
@@ -98,7 +102,7 @@ class Engine:
         steps = one if k == 1 else many
         if self.jit_compile and not self.run_eagerly:
             shardings = None
-            if distribution_lib.distribution() is not None:
+            if distributed:
                 shardings = (None, self._get_state_sharding_spec())
             steps = jax.jit(steps, donate_argnums=0, out_shardings=shardings)
 
@@ -107,8 +111,7 @@ class Engine:
             if not batches:
                 raise StopIteration
             images = None if self.pictures is None else self.pictures.images.value
-            # By NumPy on the host: one transfer for each part of the data, and not one for each step.
-            data = batches[0] if k == 1 else jax.tree.map(lambda *parts: np.stack(parts), *batches)
+            data = batches[0] if k == 1 else jax.tree.map(lambda *parts: stack(parts), *batches)
             return steps(state, images, data)
 
         self.train_function = run
@@ -169,6 +172,9 @@ class Engine:
         result, values = jax.lax.cond(predicate, *(whole(branch) for branch in branches))
         scope.state_mapping.update(zip(keys, values, strict=True))
         return result
+
+    def prepare(self, optimizer: Any) -> None:
+        """Nothing: `apply` takes an optimizer as it is."""
 
     def apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
         """One optimizer update, its results assigned within the step's scope."""

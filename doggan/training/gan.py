@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from doggan import replicas
 from doggan.config import Augment, Ema, InstanceNoise, LabelNoise, Penalty
 from doggan.errors import DogganError
 from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, Targets
@@ -14,6 +15,7 @@ from doggan.training.adaptive import AdaptiveProbability
 from doggan.training.augment import augment, instance_noise, noise_std
 from doggan.training.average import GeneratorAverage
 from doggan.training.backend import has_accelerator
+from doggan.training.histogram import Histogram
 from doggan.training.labels import hard_targets, noisy_targets
 from doggan.training.moments import MeanStd
 from doggan.training.penalties import between, one_centred, state_kept, zero_centred
@@ -76,7 +78,7 @@ class GAN(Engine, keras.Model):
     are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then, where there are such,
     `augment_p` and `penalty`, which `d_loss` does not count (with an interval above 1 it is 0 in most steps, and larger
     by that factor in the others); each of the last step, and over the epoch so far `<name>_mean` and `<name>_std`,
-    summed inside the step.
+    summed inside the step. `verdicts` count the probabilities of the epoch so far, on real pictures and on fakes.
 
     Keras' own callbacks work with `fit`, those that watch a number given their `mode`; to save and restore use
     `doggan.training.checkpoints`, since Keras' knows neither the step nor both optimizers.
@@ -119,7 +121,13 @@ class GAN(Engine, keras.Model):
         self.seed, self.total_steps, self.pictures = seed, total_steps, pictures
         self.asked: tuple[Asked, ...] = ()  # of the last step that was traced
         self.step = self.add_weight(
-            shape=(), dtype="int32", initializer="zeros", trainable=False, name="step", autocast=False
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            aggregation="only_first_replica",
+            name="step",
         )
         self.replay = ReplayBuffer(replay, generator.output_shape[1:]) if replay else None
         self.average = GeneratorAverage(generator, ema) if ema is not None and ema.half_life > 0 else None
@@ -131,6 +139,7 @@ class GAN(Engine, keras.Model):
         names = ["g_loss", "d_loss", "d_real", "d_fake"]
         names += ["penalty"] * self._penalised + ["augment_p"] * (self.adaptive is not None)
         self.stats = [MeanStd(name) for name in names]
+        self.verdicts = (Histogram("d_real"), Histogram("d_fake"))
         self.built = True
 
     steps_per_execution: int
@@ -151,7 +160,7 @@ class GAN(Engine, keras.Model):
         steps in one call, logs the last one's numbers, and takes epochs of a multiple of it only.
         """
         if jit_compile is None:
-            jit_compile = keras.backend.backend() == "jax" or has_accelerator()
+            jit_compile = keras.backend.backend() == "jax" or (has_accelerator() and not replicas.planned())
         if loss not in LOSSES:
             raise DogganError(f"There is no loss {loss!r}; it is one of {', '.join(LOSSES)}.")
         if self.replay is not None and loss in PAIRED:
@@ -170,6 +179,8 @@ class GAN(Engine, keras.Model):
         # Built now, so that their slots exist to be restored before the first step.
         g_optimizer.build(self.generator.trainable_variables)
         d_optimizer.build(self.discriminator.trainable_variables)
+        self.prepare(g_optimizer)
+        self.prepare(d_optimizer)
         self.optimizer = _Both(g_optimizer, d_optimizer)
 
     def set_steps_per_execution(self, steps: int) -> None:
@@ -198,7 +209,8 @@ class GAN(Engine, keras.Model):
             if self.replay is not None:
                 self._learn_from(self.replay, step, seen)
         self.asked = tuple(asked)
-        images = real.shape[0]
+        seen = _of_all_replicas(seen)
+        images = real.shape[0] * replicas.count()
         if self.average is not None:
             self.average.update(self.generator, ops.cast(step, "float32") * images, images)
         if self.adaptive is not None:
@@ -312,13 +324,14 @@ class GAN(Engine, keras.Model):
 
         D(real) of the step stands still meanwhile: it counts only in the relativistic losses, which compare with it.
         """
-        content = replay.keep(seen.fake, step)
+        # All replicas keep the first fake of the whole batch, and each teaches its rows of the content.
+        content = replicas.own_rows(replay.keep(replicas.gather(seen.fake[:1]), step))
 
         def learn() -> Any:
             on_real = ops.stop_gradient(seen.on_real)
 
             def forward() -> tuple[tuple[Any], None]:
-                targets = hard_targets(on_real.shape[0], replay.size)
+                targets = hard_targets(on_real.shape[0], content.shape[0])
                 _, d_loss = self.gan_loss(on_real, self.judge(content), targets)
                 return (self.d_optimizer.scale_loss(d_loss),), None
 
@@ -330,11 +343,14 @@ class GAN(Engine, keras.Model):
         self.cond(replay.is_full(step), learn, lambda: ops.zeros(()))
 
     def _logs(self, seen: Seen) -> dict[str, Any]:
+        verdicts = [ops.sigmoid(ops.cast(logits, "float32")) for logits in (seen.on_real, seen.on_fake)]
+        for histogram, probabilities in zip(self.verdicts, verdicts, strict=True):
+            histogram.update_state(probabilities)
         values = {
             "g_loss": seen.g_loss,
             "d_loss": seen.d_loss,
-            "d_real": ops.mean(ops.sigmoid(seen.on_real)),
-            "d_fake": ops.mean(ops.sigmoid(seen.on_fake)),
+            "d_real": ops.mean(verdicts[0]),
+            "d_fake": ops.mean(verdicts[1]),
             "penalty": seen.penalty,
         }
         if self.adaptive is not None:
@@ -367,7 +383,15 @@ class GAN(Engine, keras.Model):
             for i, variable in enumerate(optimizer.variables)
         }
         saved |= {f"moments.{stat.name}.{v.name}": v for stat in self.stats for v in stat.variables}
+        saved |= {f"histogram.{verdict.name}.counts": verdict.counts for verdict in self.verdicts}
         saved |= {f"augment.{variable.name}": variable for variable in self.adaptive_variables}
         if self.replay is not None:
             saved["replay"] = self.replay.images
         return saved | {"step": self.step}
+
+
+def _of_all_replicas(seen: Seen) -> Seen:
+    """What all replicas saw together: means of the scalars, and everybody's logits [n · B, 1]."""
+    g_loss, d_loss, penalty = ops.unstack(replicas.mean(ops.stack([seen.g_loss, seen.d_loss, seen.penalty])))
+    on_real, on_fake = replicas.gather(seen.on_real), replicas.gather(seen.on_fake)
+    return Seen(g_loss, d_loss, penalty, on_real, on_fake, seen.fake)

@@ -11,9 +11,13 @@ class MeanStd(keras.metrics.Metric):
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
-        self.count = self.add_variable((), "zeros", name="count")
-        self.mean = self.add_variable((), "zeros", name="mean")
-        self.squares = self.add_variable((), "zeros", name="squares")
+        self.count = self._scalar("count")
+        self.mean = self._scalar("mean")
+        self.squares = self._scalar("squares")
+
+    def _scalar(self, name: str) -> Any:
+        # Keras would add up what several replicas have computed alike.
+        return self.add_variable((), "zeros", aggregation="only_first_replica", name=name)
 
     def update_state(self, value: Any, sample_weight: None = None) -> None:
         """Take in one scalar."""

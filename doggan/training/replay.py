@@ -24,7 +24,12 @@ class ReplayBuffer:
     def __init__(self, size: int, image_shape: tuple[int, int, int]) -> None:
         self.size = size
         self.images = keras.Variable(
-            ops.zeros((size, *image_shape)), trainable=False, autocast=False, dtype="float32", name="replay"
+            ops.zeros((size, *image_shape)),
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+            aggregation="only_first_replica",
+            name="replay",
         )
 
     def keep(self, fake: Any, step: Any) -> Any:

@@ -22,5 +22,5 @@ def fast(monkeypatch):
     """Without the figures of the losses, which take longer than training such a run."""
     from doggan import plots
 
-    for name in ("epoch_losses", "all_losses"):
+    for name in ("epoch_losses", "all_losses", "all_verdicts"):
         monkeypatch.setattr(plots, name, lambda *args: None)

@@ -25,6 +25,7 @@ def assert_equal_runs(a, b):
             np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     tables = [[{**row, "seconds": ""} for row in rows(run)] for run in (a, b)]
     assert tables[0] == tables[1]
+    assert (a.folder / "histograms.csv").read_bytes() == (b.folder / "histograms.csv").read_bytes()
     assert {epoch: path.read_bytes() for epoch, path in a.sheets().items()} == {
         epoch: path.read_bytes() for epoch, path in b.sheets().items()
     }

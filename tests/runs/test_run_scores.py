@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from fake_extractor import FakeExtractor
 from run_checks import arrays, assert_equal_runs, rows, stop_at
 
 from doggan.errors import DogganError
-from doggan.metrics.callback import Scorer
 from doggan.runs import Run, load_generator, train
-from doggan.runs.board import Board
 from doggan.runs.build import training_images
 from doggan.runs.recorder import Recorder
 from doggan.runs.scores import load_scoring
@@ -72,21 +69,6 @@ def kills(monkeypatch):
 
     monkeypatch.setattr(Recorder, "scored", dying)
     return plan
-
-
-def scalars(folder):
-    """(tag, step) → value of every event below a folder, as TensorFlow reads them; each is there once."""
-    import tensorflow as tf
-    from tensorflow.core.util import event_pb2
-
-    found = {}
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = event_pb2.Event.FromString(record)
-            for value in event.summary.value:
-                assert (value.tag, event.step) not in found
-                found[value.tag, event.step] = value.simple_value
-    return found
 
 
 def test_a_run_that_is_killed_wherever_its_scores_are_written_ends_like_one_that_is_not(
@@ -219,58 +201,4 @@ def test_weights_that_nobody_reads_are_refused(start, tiny_images, tmp_path):
 def test_too_few_samples_for_a_metric_are_refused_before_the_run_exists(start, tmp_path):
     with pytest.raises(DogganError, match="'prdc' needs at least 6 generated images, and there are 5"):
         start("run", "train.metrics=['kid', 'prdc']", "train.score_samples=5")
-    assert not (tmp_path / "run").exists()
-
-
-def test_tensorboard_shows_the_table_once_however_often_the_run_was_stopped(start, tiny_images, monkeypatch):
-    """And a stop is saved before it is scored."""
-    run = start("run", *QUICK, "train.tensorboard=true", "train.epochs=2")
-    score, saved = Scorer.__call__, []
-
-    def watched(self, pictures):
-        saved.append([step for step, _ in run.checkpoints.saved()])
-        return score(self, pictures)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Scorer, "__call__", watched)
-        patch.setattr(Stop, "on_train_batch_end", stop_at(6))
-        train(run, tiny_images, progress=False)
-    assert saved == [[0], [4, 6]]
-    assert rows(run)[-1]["step"] == "6"
-    assert rows(run)[-1]["random-kid"] != ""
-    assert ("scores/random-kid", 6) in scalars(run.folder / "tensorboard")
-    train(Run.open(run.folder), tiny_images, progress=False)
-    expected = {}
-    tags = {
-        **dict.fromkeys(("g_loss", "d_loss"), "losses"),
-        **dict.fromkeys(("d_real", "d_fake"), "discriminator"),
-        **dict.fromkeys(("g_lr", "d_lr"), "rates"),
-        **dict.fromkeys(("random-kid", "random-kid_standard_error"), "scores"),
-    }
-    for row in rows(run):
-        for name, group in tags.items():
-            if row[name]:
-                expected[f"{group}/{name}", int(row["step"])] = float(row[name])
-    assert {step for _, step in expected} == {0, 4, 6, 8}
-    assert scalars(run.folder / "tensorboard") == pytest.approx(expected, rel=1e-6)
-
-
-def test_what_a_killed_run_wrote_beyond_its_checkpoint_leaves_the_board(tmp_path):
-    for rows_ in ([{"step": 4, "g_loss": 1.0}, {"step": 8, "g_loss": 2.0}], [{"step": 4, "g_loss": 1.0}]):
-        board = Board(tmp_path, rows_)
-        board.close()
-    board = Board(tmp_path, [{"step": 4, "g_loss": 1.0, "random-kid": float("nan")}])
-    board.write({"step": 8, "g_loss": 3.0, "g_loss_std": 1.0, "penalty": 0.5, "penalty_std": 0.5}, 8)
-    board.close()
-    assert scalars(tmp_path) == {
-        ("losses/g_loss", 4): 1.0,
-        ("losses/g_loss", 8): 3.0,
-        ("discriminator/penalty", 8): 0.5,
-    }
-
-
-def test_tensorboard_without_its_package_is_refused_before_the_run_exists(start, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(DogganError, match=r"pip install 'doggan\[tensorboard\]'"):
-        start("run", "train.tensorboard=true")
     assert not (tmp_path / "run").exists()

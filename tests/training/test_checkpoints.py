@@ -93,6 +93,72 @@ def restored_step(checkpoints):
     return int(to_numpy(gan.step))
 
 
+def test_whatever_was_done_to_the_newest_the_one_before_it_is_taken_and_said_once(tmp_path, capsys):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=3)
+    for step in (1, 2):
+        gan.step.assign(step)
+        last = checkpoints.save(gan)
+    content = last.read_bytes()
+
+    def flip(at):
+        return content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :]
+
+    ways = [lambda at=at: last.write_bytes(flip(at)) for at in range(3, len(content), len(content) // 6)]
+    ways += [lambda at=at: last.write_bytes(content[:at]) for at in range(0, len(content), len(content) // 6)]
+    for number, spoil in enumerate((*ways, last.mkdir), start=1):
+        spoil()
+        assert restored_step(checkpoints) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert "is damaged" in said[0]
+        assert "the one before it is used" in said[0]
+        assert checkpoints.find("newest").name == "step-00000001.npz"
+        assert len(list(tmp_path.glob("step-00000002.npz.damaged*"))) == number
+    last.write_bytes(content)
+    assert restored_step(checkpoints) == 2
+
+
+def test_bad_ones_can_be_set_aside_before_several_processes_restore(tmp_path, capsys):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=9, identity="this")
+    for step, identity in ((1, "this"), (2, "this"), (3, "other"), (4, "this")):
+        gan.step.assign(step)
+        last = Checkpoints(tmp_path, 9, identity).save(gan)
+    last.write_bytes(last.read_bytes()[:-5])
+    assert checkpoints.newest() == tmp_path / "step-00000002.npz"
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert [step for step, _ in checkpoints.saved()] == [1, 2]
+    assert restored_step(checkpoints) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_the_newest_inside_an_epoch_pushes_out_none_at_the_end_of_one(tmp_path):
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=2)
+    kept = []
+    for step in range(8):
+        gan.step.assign(step)
+        checkpoints.save(gan, within=step % 3 > 0)
+        kept.append([step for step, _ in checkpoints.saved()])
+    assert kept == [[0], [0, 1], [0, 2], [0, 3], [0, 3, 4], [0, 3, 5], [3, 6], [3, 6, 7]]
+    assert checkpoints.find("7").name == "step-00000007-within.npz"
+    assert restored_step(checkpoints) == 7
+
+
+def test_another_run_s_checkpoint_is_set_aside(tmp_path, capsys):
+    gan = make_gan()
+    for step, identity in ((1, "this"), (2, None), (3, "other")):  # as an older doggan wrote the second
+        gan.step.assign(step)
+        Checkpoints(tmp_path, 9, identity).save(gan, score=0.1 if step == 3 else None)
+    mine = Checkpoints(tmp_path, 9, "this")
+    assert restored_step(mine) == 2
+    assert "is another run's" in capsys.readouterr().err
+    assert (tmp_path / "step-00000003.npz.foreign").exists()
+    assert mine.best_score() is None
+    assert (tmp_path / "best.npz.foreign").exists()
+    (tmp_path / "step-00000002.npz").unlink()
+    with pytest.raises(DogganError, match="damaged or another run's"):
+        Checkpoints(tmp_path, 9, "third").restore_newest(make_gan())
+
+
 def test_the_best_is_the_last_resort_and_nothing_left_is_an_error(tmp_path):
     gan, checkpoints = make_gan(), Checkpoints(tmp_path)
     gan.step.assign(5)
@@ -119,6 +185,23 @@ def test_extras_come_back(tmp_path):
     extras = checkpoints.restore_newest(make_gan())
     np.testing.assert_array_equal(extras["g_loss"], [1.5, 2.5])
     assert extras["seconds"] == 3.0
+
+
+def test_an_older_checkpoint_has_no_histograms_and_is_continued_with_empty_ones(tmp_path):
+    gan, other = make_gan(), make_gan()
+    scramble(gan, 6)
+    scramble(other, 7)
+    old = {key: value for key, value in values(gan).items() if not key.startswith("histogram.")}
+    assert len(old) == len(values(gan)) - 2
+    path = tmp_path / "step-00000009.npz"
+    np.savez(path, meta=np.array('{"format_version": 1, "score": null}'), **old)
+    assert Checkpoints(tmp_path, identity="this").restore_newest(other) == {}
+    for key, value in values(other).items():
+        np.testing.assert_array_equal(value, old.get(key, np.zeros_like(value)))
+    del old["step"]
+    np.savez(path, meta=np.array('{"format_version": 1, "score": null}'), **old)
+    with pytest.raises(DogganError, match="another recipe: step is missing"):
+        restore(other, path)
 
 
 def test_a_newer_format_is_not_taken_for_damage(tmp_path):

@@ -1,0 +1,39 @@
+"""Going on with a run under other settings, as far as that is possible."""
+
+from pathlib import Path
+
+from doggan.data.imageset import ImageSet, hash_images
+from doggan.devices import ONE, Devices
+from doggan.recipes import override
+from doggan.runs.build import plan_data, training_images
+from doggan.runs.folder import Run
+from doggan.runs.overrides import check_changes
+from doggan.runs.scores import load_scoring
+
+
+def override_run(
+    run: Run, overrides: tuple[str, ...], data: ImageSet, *, weights: Path | None = None, devices: Devices = ONE
+) -> Run:
+    """The run with some of its settings changed for good, from its newest checkpoint on.
+
+    Args:
+        run: as `Run.open` gives it.
+        overrides: "key=value" as for `doggan.recipes.load_recipe`. Settings that the weights do not depend on may
+            change: the intervals of what is written and scored, how many checkpoints are kept, how steps are run, what
+            is done about a collapse; and the number of epochs, where nothing depends on it and so many are not done.
+        data: the pictures the run was started with.
+        weights, devices: as for `doggan.runs.train`.
+
+    Raises:
+        DogganError: a setting cannot change (each is named, with the reason) or does not exist, or the new settings do
+            not fit each other or the pictures. Nothing was written then.
+    """
+    config = override(run.config, overrides)
+    images = training_images(run.config, data)
+    run.check_pictures(hash_images(images.images))
+    plan = plan_data(run.config, images)
+    step = max((step for step, _ in run.checkpoints.saved()), default=0)
+    check_changes(run.config, config, step / plan.steps_per_epoch)
+    plan_data(config, images)
+    load_scoring(config, data, images, plan.image_size, weights)
+    return devices.chief_first(lambda: run.override(config, step) if devices.chief else Run.open(run.folder))
