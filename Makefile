@@ -3,7 +3,7 @@ OLDEST_PYTHON ?= python3.11
 VENV := .venv
 OLDEST := .venv-oldest
 # Two processes, a file in one of them: much of a test is one core waiting for Python.
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow test-oldest format clean
 

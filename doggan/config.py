@@ -163,7 +163,7 @@ class Train:
     samples: int = 64  # pictures on the sheet, from a fixed z
     checkpoint_every: int = 1
     checkpoint_minutes: float = 1.0  # also after so long, inside epochs too; 0 never
-    keep: int = 2  # newest checkpoints kept, beside the best
+    keep: int = 2  # newest checkpoints of ends of epochs kept, beside the best and one that is surely sound
     on_collapse: str = "rollback"  # rollback, once, to the last good checkpoint with a lower rate | stop | ignore
     extractor: str = "random"  # random | inception
     metrics: tuple[str, ...] = ("kid",)  # of fid, mifid, kid, prdc, is; the first chooses the best checkpoint

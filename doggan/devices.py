@@ -11,6 +11,7 @@ variables that TensorFlow and JAX read: `TF_CONFIG`, or `JAX_COORDINATOR_ADDRESS
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ class Devices:
     def alone(self, task: Callable[[], T]) -> T:
         """The result of `task`, which is done on one device of this process, without the others, also within `scope`.
 
-        Networks that it makes lie there, and may be used there only.
+        Networks that it makes lie there, and may be used there only. A second Ctrl-C waits for it.
         """
         if self.engine is None:
             return task()
@@ -99,6 +100,22 @@ class Devices:
         if self.highest(0):
             raise DogganError("Process 0 could not go on, and says why; start all processes again when that is mended.")
         return task()
+
+    def check_same(self, text: str, what: str) -> None:
+        """Refuse to go on where the processes do not all say the same.
+
+        Args:
+            text: of this process.
+            what: it is about, in the plural.
+
+        Raises:
+            DogganError: in all processes.
+        """
+        number = zlib.crc32(text.encode()) >> 1
+        if self.highest(number) != -self.highest(-number):
+            raise DogganError(
+                f"The processes found different {what}; start all with the same command, and in one folder they share."
+            )
 
     @cached_property
     def _said_by_all(self) -> Callable[[int], Any]:
@@ -142,6 +159,8 @@ def open_devices(wanted: int | None = 1) -> Devices:
 def _open_tensorflow(wanted: int | None) -> Devices:
     import tensorflow as tf
 
+    if "JAX_NUM_PROCESSES" in os.environ:
+        raise DogganError("JAX_NUM_PROCESSES is set, and KERAS_BACKEND is tensorflow; unset it, or use jax.")
     process, processes = _tensorflow_cluster()
     accelerators = tf.config.list_physical_devices("GPU")
     n = _how_many(wanted, len(accelerators))
@@ -184,28 +203,42 @@ def _tensorflow_cluster() -> tuple[int, int]:
 def _open_jax(wanted: int | None) -> Devices:
     import jax
 
-    told = [name for name in _JAX_VARIABLES if name in os.environ]
-    if told and len(told) < len(_JAX_VARIABLES):
-        raise DogganError(f"Of {', '.join(_JAX_VARIABLES)} only {', '.join(told)} is set; set all three, or none.")
-    processes = int(os.environ["JAX_NUM_PROCESSES"]) if told else 1
+    if "TF_CONFIG" in os.environ:
+        raise DogganError("TF_CONFIG is set, and KERAS_BACKEND is jax; unset it, or use tensorflow.")
+    process, processes = _jax_cluster()
     if wanted is not None and wanted > 1 and "JAX_NUM_CPU_DEVICES" not in os.environ:
         _before_computing(lambda: jax.config.update("jax_num_cpu_devices", wanted))
     if processes > 1:
-        _before_computing(
-            lambda: jax.distributed.initialize(
-                os.environ["JAX_COORDINATOR_ADDRESS"], processes, int(os.environ["JAX_PROCESS_ID"])
-            )
-        )
+        address = os.environ[_JAX_VARIABLES[0]]
+        try:
+            jax.distributed.initialize(address, processes, process)
+        except (RuntimeError, ValueError) as error:
+            raise DogganError(f"Process {process} does not reach process 0 at {address} ({error}).") from None
     local = jax.local_devices()
-    accelerators = 0 if local[0].platform == "cpu" else len(local)
-    n = _how_many(wanted, accelerators)
+    n = _how_many(wanted, 0 if local[0].platform == "cpu" else len(local))
+    if len(local) < n:
+        raise DogganError(f"--devices {n} are wanted, and this machine has {len(local)}.")
     if n * processes == 1:
         return ONE
-    chosen = [device for process in range(processes) for device in jax.devices() if device.process_index == process]
-    of_each = len(local)
-    names = [f"{device.platform}:{device.id}" for i, device in enumerate(chosen) if i % of_each < n]
+    of_each = ([device for device in jax.devices() if device.process_index == i] for i in range(processes))
+    names = [f"{device.platform}:{device.id}" for devices in of_each for device in devices[:n]]
     engine = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-    return Devices(len(names), jax.process_index(), processes, engine)
+    return Devices(len(names), process, processes, engine)
+
+
+def _jax_cluster() -> tuple[int, int]:
+    """(this process, processes) by JAX's variables."""
+    told = [name for name in _JAX_VARIABLES if name in os.environ]
+    if not told:
+        return 0, 1
+    if len(told) < len(_JAX_VARIABLES):
+        raise DogganError(f"Of {', '.join(_JAX_VARIABLES)} only {', '.join(told)} is set; set all three, or none.")
+    _, processes, process = (os.environ[name] for name in _JAX_VARIABLES)
+    if not (processes.isdigit() and process.isdigit() and int(process) < int(processes)):
+        raise DogganError(
+            f"JAX_PROCESS_ID = {process} must be a number below JAX_NUM_PROCESSES = {processes}, and at least 0."
+        )
+    return int(process), int(processes)
 
 
 def _how_many(wanted: int | None, accelerators: int) -> int:

@@ -50,7 +50,7 @@ def test_learning_is_gradual(result):
 def test_ctrl_c_ends_the_demo_and_not_only_its_training(tmp_path, monkeypatch):
     monkeypatch.setattr(Stop, "on_train_begin", lambda self, logs=None: self.ask("SIGTERM"))
     with pytest.raises(Interrupted, match="SIGTERM"):
-        demo(tmp_path / "out", photographs=60, progress=False)
+        demo(tmp_path / "out", overrides=("train.score_every=0",), photographs=60, progress=False)
     assert not (tmp_path / "out" / "images.zip").exists()
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from doggan.devices import open_devices
 from doggan.errors import DogganError
-from doggan.runs import Run
+from doggan.recipes import load_recipe
+from doggan.runs import Run, start_run, train
 
 ROOT = Path(__file__).parents[1]
 BACKENDS = ["tensorflow"]
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def environment(backend, **more):
-    return os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"} | more
+    # XLA optimises steps for seconds that are run a few times.
+    quick = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
+    return os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"} | quick | more
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -59,12 +62,13 @@ def cluster(backend, process, ports):
     return {"TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": process}})}
 
 
-def together(backend, *arguments):
-    """Run the command in two processes; their (exit status, stdout, stderr)."""
+def together(backend, *arguments, program=None):
+    """Run the command, or a program with its arguments, in two processes; their (exit status, stdout, stderr)."""
+    start = ["-m", "doggan"] if program is None else ["-c", program]
     ports = free_ports(2)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "doggan", *map(str, arguments)],
+            [sys.executable, *start, *map(str, arguments)],
             env=environment(backend, **cluster(backend, process, ports)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,31 +89,63 @@ def weights_of(run):
         return {name: file[name] for name in file.files if "seconds" not in name and not name.startswith("meta")}
 
 
+def assert_same_run(both, one):
+    """The same weights up to rounding, and the same files."""
+    expected, found = weights_of(Run.open(one)), weights_of(Run.open(both))
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+    written = [{str(path.relative_to(folder)) for path in folder.rglob("*")} for folder in (both, one)]
+    assert written[0] == written[1]
+
+
+def test_two_processes_train_one_run(tmp_path, tiny_images, tiny_recipe):
+    data, settings = tmp_path / "tiny.npz", ("train.epochs=2", "train.score_every=2")
+    tiny_images.save(data)
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    command = ("train", data, "--recipe", tiny_recipe, *overrides, "--quiet", "--out", tmp_path / "both")
+    (chief, other) = together("tensorflow", *command)
+    assert (chief[0], other[0]) == (0, 0), chief[2] + other[2]
+    assert "trained all 8 steps" in chief[1]
+    assert "trained" not in other[1]
+    config = load_recipe(str(tiny_recipe), settings)
+    train(start_run(tmp_path / "one", config, tiny_images, data), tiny_images, progress=False)
+    assert_same_run(tmp_path / "both", tmp_path / "one")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_two_processes_train_one_run(backend, tmp_path, tiny_images, tiny_recipe):
-    """With an end inside an epoch, and a resume, on two processes; against one process on one device."""
+def test_two_processes_stop_and_resume_together(backend, tmp_path, tiny_images, tiny_recipe):
+    """Inside an epoch; against one process on one device."""
     data = tmp_path / "tiny.npz"
     tiny_images.save(data)
     settings = ("--recipe", tiny_recipe, "--set", "train.epochs=2", "--quiet")
     for status, out, err in together(backend, "train", data, *settings, "--out", tmp_path / "both", "--hours", 1e-7):
         assert status == 0, out + err
-    run = Run.open(tmp_path / "both")
-    assert [step for step, _ in run.checkpoints.saved()] == [0, 1]
-    (chief, other) = together(backend, "train", "--resume", tmp_path / "both", "--quiet")
-    assert (chief[0], other[0]) == (0, 0), chief[2] + other[2]
-    assert "trained all 8 steps" in chief[1]
-    assert "trained" not in other[1]
+    assert [step for step, _ in Run.open(tmp_path / "both").checkpoints.saved()] == [0, 1]
+    for status, out, err in together(backend, "train", "--resume", tmp_path / "both", "--quiet"):
+        assert status == 0, out + err
     alone = [sys.executable, "-m", "doggan", "train", str(data), *map(str, settings), "--out", str(tmp_path / "one")]
     subprocess.run(alone, env=environment(backend), check=True, capture_output=True)
-    both, one = weights_of(run), weights_of(Run.open(tmp_path / "one"))
-    assert both.keys() == one.keys()
-    for key, value in one.items():
-        np.testing.assert_allclose(both[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
-    written = [
-        {str(path.relative_to(folder)) for path in folder.rglob("*")}
-        for folder in (tmp_path / "both", tmp_path / "one")
-    ]
-    assert written[0] == written[1]
+    assert_same_run(tmp_path / "both", tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_processes_go_back_together(backend, tmp_path, tiny_images, tiny_recipe):
+    """A D that wins at once, by the threshold that is set here, is rolled back once, and then ends the run."""
+    data = tmp_path / "tiny.npz"
+    tiny_images.save(data)
+    program = (
+        "import sys; from doggan import cli; from doggan.runs import health; "
+        "health.STREAK, health.WON = 6, 1e9; sys.argv[0] = 'doggan'; cli.main()"
+    )
+    arguments = ("train", data, "--recipe", tiny_recipe, "--set", "train.score_every=0", "--out", tmp_path / "run")
+    (chief, other) = together(backend, *arguments, "--quiet", program=program)
+    assert (chief[0], other[0]) == (0, 0), chief[2] + other[2]
+    assert "back to step 0" in chief[2]
+    assert "rolled back at step 6 already, so it ends here" in chief[2]
+    assert (tmp_path / "run" / "rollback.json").exists()
 
 
 @pytest.mark.parametrize(

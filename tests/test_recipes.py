@@ -8,7 +8,7 @@ import pytest
 
 from doggan.config import Config
 from doggan.errors import DogganError
-from doggan.recipes import as_toml, config_from_dict, differences, flatten, load_recipe, recipe_names
+from doggan.recipes import as_toml, config_from_dict, load_recipe, recipe_names
 
 
 def test_the_reference_recipe_is_the_defaults():
@@ -89,10 +89,3 @@ def test_a_broken_recipe_file_is_named(text, message, tmp_path):
     assert "mine.toml" in str(error.value)
     with pytest.raises(DogganError, match="cannot be read"):
         load_recipe(str(tmp_path / "absent.toml"))
-
-
-def test_differences_name_each_setting():
-    old, new = load_recipe("dogs-dcgan"), load_recipe("dogs-dcgan", ("train.epochs=3", "generator.bn.momentum=0.9"))
-    assert differences(old, new) == ["generator.bn.momentum: 0.99 → 0.9", "train.epochs: 280 → 3"]
-    assert differences(old, old) == []
-    assert flatten(new)["generator.bn.momentum"] == 0.9

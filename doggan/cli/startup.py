@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,6 +19,8 @@ EXIT_MISTAKE = 2
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
+_opened: "list[Devices]" = []  # by the command
+
 # TensorFlow writes banners about CPU features and missing GPUs to stderr; a user who wants them sets this themselves.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -29,7 +31,7 @@ def main(command: click.Command) -> None:
         command.main(standalone_mode=False)
     except DogganError as error:
         click.echo(f"doggan: {error}", err=True)
-        sys.exit(EXIT_MISTAKE)
+        _leave(EXIT_MISTAKE)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -38,12 +40,30 @@ def main(command: click.Command) -> None:
         sys.exit(_EXIT_SIGNAL[str(error)])
     except (KeyboardInterrupt, click.Abort):
         click.echo("doggan: interrupted", err=True)
-        sys.exit(_EXIT_SIGNAL["SIGINT"])
+        _leave(_EXIT_SIGNAL["SIGINT"])
     except OSError as error:
         remedy = "; free some space, or choose another place, and run the command again"
         cannot_write = error.errno in _CANNOT_WRITE
         click.echo(f"doggan: {error}{remedy if cannot_write else ''}", err=True)
-        sys.exit(EXIT_MISTAKE)
+        _leave(EXIT_MISTAKE)
+    except Exception as error:
+        if not any(devices.processes > 1 for devices in _opened):
+            raise
+        click.echo(
+            f"doggan: training with other processes ended ({type(error).__name__}: {error}); see what they say, and "
+            "start all of them again with --resume",
+            err=True,
+        )
+        _leave(EXIT_MISTAKE)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; without the farewell of JAX's processes to each other, which waits minutes for those that still train."""
+    if any(devices.processes > 1 for devices in _opened):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def load_keras() -> None:
@@ -54,12 +74,15 @@ def load_keras() -> None:
 
 def load_devices(wanted: int | None) -> "Devices":
     """The same for a command that trains: the devices to train on; see `doggan.devices.open_devices`."""
+    if any(name in os.environ for name in ("TF_CONFIG", "JAX_NUM_PROCESSES")):
+        click.echo("waiting for the other processes", err=True)
     with _without_banners():
         from doggan.devices import open_devices
 
         devices = open_devices(wanted)
         _import_keras()
-        return devices
+    _opened.append(devices)
+    return devices
 
 
 def _import_keras() -> None:

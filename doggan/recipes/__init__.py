@@ -149,12 +149,6 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """One line "key: old → new" for every setting in which two configurations differ."""
-    before, after = flatten(old), flatten(new)
-    return [f"{key}: {before[key]} → {after[key]}" for key in before if before[key] != after[key]]
-
-
 def as_toml(config: Config) -> str:
     """The whole configuration as TOML text that `load_recipe` reads back."""
     lines = [f"{key} = {_toml(value)}" for key, value in flatten(config).items()]

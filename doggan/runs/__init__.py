@@ -3,7 +3,9 @@
 from doggan.runs.build import build_gan, build_generator, plan_data, scores_wanted
 from doggan.runs.cost import describe_cost
 from doggan.runs.folder import Run, next_folder
-from doggan.runs.train import Outcome, load_generator, start_run, train
+from doggan.runs.load import load_generator
+from doggan.runs.outcome import Outcome
+from doggan.runs.train import start_run, train
 
 __all__ = [
     "Outcome",

@@ -1,9 +1,13 @@
 """The tables and sheets of a run for TensorBoard."""
 
 import importlib.util
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +22,6 @@ _GROUPS = {
     **dict.fromkeys((name for name in STATS if not name.endswith("loss")), "discriminator"),
     **dict.fromkeys(("g_lr", "d_lr"), "rates"),
 }
-_FLUSH_SECONDS = 5
 _PROGRESS = ("epoch", "step", "kimg", "seconds")
 _MOST_SHEETS = 10  # of those that are there already: TensorBoard shows so many of a tag unless told otherwise
 
@@ -40,6 +43,9 @@ class Board:
     """Writes by step: scalars (`losses/g_loss`, `rates/g_lr`, `spectral_norm/sigma_1`, `scores/random-kid` and so on),
     histograms of D's probabilities (`verdicts/d_real`, `verdicts/d_fake`), and `samples`.
 
+    What a method is given is on the disk when it returns. (tensorboardX's own `SummaryWriter` writes in a thread, and
+    waits for ever where a full disk has ended that.)
+
     Args:
         folder: of the event file. An earlier one in it is replaced by what the run holds, so that a run which was
             killed beyond its last checkpoint and resumed has no step twice. (An event file is a log that grows, and
@@ -47,6 +53,9 @@ class Board:
         rows: what metrics.csv holds already.
         verdicts: what histograms.csv holds already.
         sheets: step → sample sheet, as far as there are; some of them, if there are many.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk; it names the folder. So do the methods.
     """
 
     def __init__(
@@ -56,53 +65,90 @@ class Board:
         verdicts: Iterable[Row] = (),
         sheets: Mapping[int, Path] | None = None,
     ) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
 
+        folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
-        self._writer = SummaryWriter(logdir=str(folder), flush_secs=_FLUSH_SECONDS)
-        for row in rows:
-            self.write(row, int(row["step"]))
-        for row in verdicts:
-            self.write_verdicts(row)
-        steps = sorted(sheets or {})
-        chosen = sorted(set(np.linspace(0, len(steps) - 1, _MOST_SHEETS).round().astype(int))) if steps else []
-        for i in chosen:
-            self.write_sheet(_read_png((sheets or {})[steps[i]]), steps[i])
+        self._folder = folder
+        self._writer = EventsWriter(str(folder / "events"))
+        scalars = ((int(row["step"]), summary) for row in rows for summary in _scalars(row))
+        histograms = ((int(row["step"]), summary) for row in verdicts for summary in _histograms(row))
+        pictures = ((step, _picture(_read_png(path))) for step, path in _some(sheets or {}))
+        self._write(itertools.chain(scalars, histograms, pictures))
 
     def write(self, row: Row, step: int) -> None:
         """Add the numbers of a row of metrics.csv that are known."""
-        for name, value in row.items():
-            spread = name.removesuffix("_std") in STATS and name not in STATS
-            if name not in _PROGRESS and not spread and not math.isnan(value):
-                group = "spectral_norm" if name.startswith("sigma_") else _GROUPS.get(name, "scores")
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+        self._write((step, summary) for summary in _scalars(row))
 
     def write_verdicts(self, row: Row) -> None:
         """Add a row of histograms.csv."""
-        edges = np.linspace(0, 1, BINS + 1)
-        middles = (edges[1:] + edges[:-1]) / 2
-        for name in ("d_real", "d_fake"):
-            counts = np.array([row[f"{name}_{i:02d}"] for i in range(BINS)])
-            self._writer.add_histogram_raw(
-                f"verdicts/{name}",
-                min=0.0,
-                max=1.0,
-                num=counts.sum(),
-                sum=counts @ middles,
-                sum_squares=counts @ middles**2,
-                bucket_limits=edges[1:].tolist(),
-                bucket_counts=counts.tolist(),
-                global_step=int(row["step"]),
-            )
+        self._write((int(row["step"]), summary) for summary in _histograms(row))
 
     def write_sheet(self, sheet: NDArray[np.uint8], step: int) -> None:
         """Add a sample sheet, uint8 [H, W, 3]."""
-        self._writer.add_image("samples", sheet, step, dataformats="HWC")
+        self._write([(step, _picture(sheet))])
 
     def close(self) -> None:
-        """Finish the file; until then the last seconds may lack."""
-        self._writer.close()
+        """Finish the file."""
+        with self._naming_the_folder():
+            self._writer.close()
+
+    def _write(self, summaries: Iterable[tuple[int, Any]]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with self._naming_the_folder():
+            for step, summary in summaries:
+                self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            self._writer.flush()
+
+    @contextmanager
+    def _naming_the_folder(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._folder)) from error
+
+
+def _scalars(row: Row) -> Iterator[Any]:
+    from tensorboardX.summary import scalar
+
+    for name, value in row.items():
+        spread = name.removesuffix("_std") in STATS and name not in STATS
+        if name not in _PROGRESS and not spread and not math.isnan(value):
+            group = "spectral_norm" if name.startswith("sigma_") else _GROUPS.get(name, "scores")
+            yield scalar(f"{group}/{name}", value)
+
+
+def _histograms(row: Row) -> Iterator[Any]:
+    from tensorboardX.summary import histogram_raw
+
+    edges = np.linspace(0, 1, BINS + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    for name in ("d_real", "d_fake"):
+        counts = np.array([row[f"{name}_{i:02d}"] for i in range(BINS)])
+        yield histogram_raw(
+            f"verdicts/{name}",
+            min=0.0,
+            max=1.0,
+            num=counts.sum(),
+            sum=counts @ middles,
+            sum_squares=counts @ middles**2,
+            bucket_limits=edges[1:].tolist(),
+            bucket_counts=counts.tolist(),
+        )
+
+
+def _picture(sheet: NDArray[np.uint8]) -> Any:
+    from tensorboardX.summary import image
+
+    return image("samples", sheet, dataformats="HWC")
+
+
+def _some(sheets: Mapping[int, Path]) -> Iterator[tuple[int, Path]]:
+    steps = sorted(sheets)
+    chosen = sorted(set(np.linspace(0, len(steps) - 1, _MOST_SHEETS).round().astype(int))) if steps else []
+    return ((steps[i], sheets[steps[i]]) for i in chosen)
 
 
 def _read_png(path: Path) -> NDArray[np.uint8]:

@@ -48,10 +48,10 @@ class Speed:
 class Display:
     """Says how a run goes, on stdout.
 
-    On a terminal, lines scroll up above a live part (`Panel`), and so does what anybody else prints on stdout or
-    stderr meanwhile. It is drawn by the thread that trains, twice a second at most, and gone at the end. Anywhere
-    else (a pipe, a file, a notebook, a terminal that cannot move its cursor) there are lines alone, one at least every
-    minute. NO_COLOR is respected.
+    On a terminal, lines scroll up above a live part (`Panel`), and so does what anybody else prints there meanwhile. It
+    is drawn by the thread that trains, twice a second at most, and gone at the end. Anywhere else (a pipe, a file, a
+    notebook, a terminal that cannot move its cursor) there are lines alone, one at least every minute. NO_COLOR is
+    respected.
 
     Args:
         status: what to show; the caller keeps `logs`, `last`, `best` and `saved` up to date.
@@ -88,7 +88,8 @@ class Display:
         if self._can_redraw:
             self.console.print(Text(wrapped(text, self.console.width)), soft_wrap=True)
         else:
-            print(text, flush=True)
+            encoding = self.console.encoding  # ASCII, say, which has no "±"
+            print(text.encode(encoding, "replace").decode(encoding), flush=True)
         self._said = self._clock()
 
     def resume(self) -> None:
@@ -127,7 +128,9 @@ class Display:
             self.status.readings = self._read()
             self._looked = self._clock()
         if self._live is None:  # not before the first call: bars of what comes before would be in its way
-            self._live = Live(console=self.console, auto_refresh=False, transient=True)
+            self._live = Live(
+                console=self.console, auto_refresh=False, transient=True, redirect_stderr=sys.stderr.isatty()
+            )
             self._live.start()
             self.console.show_cursor()  # which a process that is killed could not give back
         self._live.update(Panel(self.status), refresh=True)

@@ -12,7 +12,7 @@ from typing import Any
 from doggan.config import Config
 from doggan.errors import DogganError
 from doggan.files import write_text
-from doggan.recipes import as_override, config_from_dict, differences
+from doggan.recipes import as_override, config_from_dict
 from doggan.runs.overrides import changes, identity, why_not
 from doggan.training.checkpoints import Checkpoints
 
@@ -25,8 +25,9 @@ class Run:
     """One training run on disk.
 
     Attributes:
-        folder: holds `config.json`, `metrics.csv`, `losses.png`, `losses-epoch.png`, `samples/`, `samples.gif`,
-            `checkpoints/`; where it is scored, `scores.json` and `scores.png`; where asked for, `tensorboard/`.
+        folder: holds `config.json`, `metrics.csv`, `histograms.csv`, `losses.png`, `losses-epoch.png`, `verdicts.png`,
+            `samples/` (a sheet an epoch, and `latest.png`), `samples.gif`, `checkpoints/`; where it is scored,
+            `scores.json` and `scores.png`; where asked for, `tensorboard/`; where it was rolled back, `rollback.json`.
         config: as resolved when the run was made, with what `override` has changed since.
         image_shape: (height, width, channels) of the pictures the networks see.
         data_path: the prepared `.npz` it trains on.
@@ -122,11 +123,12 @@ class Run:
         changed = changes(self.config, config)
         if not changed:
             return
+        differences = [f"{key}: {old} → {new}" for key, (old, new) in changed.items()]
         safe = [as_override(key, new) for key, (_, new) in changed.items() if why_not(self.config, key) is None]
         options = " ".join(f"--override {setting}" for setting in safe)
         remedy = f"change what may be changed by `doggan train --resume {self.folder} {options}`, " if safe else ""
         raise DogganError(
-            f"{self.folder} was started with other settings ({'; '.join(differences(self.config, config))}); resume it "
+            f"{self.folder} was started with other settings ({'; '.join(differences)}); resume it "
             f"without changing them, {remedy}or start a new run."
         )
 

@@ -8,19 +8,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from doggan.config import Train
+from doggan.config import Config, Train
 from doggan.errors import DogganError
 from doggan.metrics.diversity import mean_pairwise_distance
 from doggan.training.backend import to_numpy
 
-DIVERGED = "the losses are no longer numbers"
+DIVERGED = "losses or weights are no longer numbers"
 WON = 1e-3  # a d_loss below it leaves G next to no gradient
 STREAK = 200  # steps with such a d_loss
 LOOK_EVERY = 200  # steps
 LOOKED_AT = 64  # pictures
 UNIFORM = 0.2  # mean distance of samples as a share of that of real pictures
 FORMED = 2 * UNIFORM
-GRACE = 2000  # steps
+GRACE = 2000  # steps, where nothing makes training begin slowly
 _WITHOUT_FLOOR = ("wasserstein",)  # whose d_loss falls below zero as D gets better
 _PAIRS = 500  # of pictures: the mean over all of them is four times the work, and no other
 
@@ -37,10 +37,10 @@ class Health(keras.callbacks.Callback):
       fifth of that of as many training pictures. Looked at every 200 steps.
 
     The samples of an untrained generator are as uniform as those of a collapsed one, so they count only once they have
-    been twice as far apart as that, and in any case from step 2,000 on. Measured on 32 px crops of real dogs in batches
-    of 32, samples of the average: the recipe dogs-demo has 0.01 of the real distance at first, 0.24 after 100 steps,
-    0.62 after 200, and then never less than 0.50; a quarter-width dogs-dcgan, whose rates are a fifth of those, 0.005
-    after 200, 0.31 after 500, 0.50 after 600, and then never less than 0.34.
+    been twice as far apart as that, and in any case from step `grace` on. Measured on 32 px crops of real dogs in
+    batches of 32, samples of the average: the recipe dogs-demo has 0.01 of the real distance at first, 0.24 after 100
+    steps, 0.62 after 200, and then never less than 0.50; a quarter-width dogs-dcgan, whose rates are a fifth of those,
+    0.005 after 200, 0.31 after 500, 0.50 after 600, and then never less than 0.34.
 
     Args:
         config: `loss` and `on_collapse`, with "ignore" of which training goes on and a collapse is only said, once. It
@@ -51,6 +51,7 @@ class Health(keras.callbacks.Callback):
         step, total_steps: where training begins, and where it is over.
         begun: what the checkpoint had of `state`; None where there was none.
         say: takes the line on a collapse that is ignored.
+        grace: step from which samples count that never differed; see `patience`.
 
     Attributes:
         collapse: what is wrong, in words and numbers, where that ends training; or None.
@@ -66,10 +67,11 @@ class Health(keras.callbacks.Callback):
         total_steps: int,
         begun: Mapping[str, NDArray[np.float64]] | None,
         say: Callable[[str], None],
+        grace: int = GRACE,
     ) -> None:
         super().__init__()
         self.ignores, self.has_floor = config.on_collapse == "ignore", config.loss not in _WITHOUT_FLOOR
-        self.sample, self.samples, self.say = sample, len(real), say
+        self.sample, self.samples, self.say, self.grace = sample, len(real), say, grace
         self.real_distance = _distance(real) if len(real) > 1 else 0.0
         self.step, self.total_steps = step, total_steps
         begun = begun or {}
@@ -104,10 +106,13 @@ class Health(keras.callbacks.Callback):
 
     @property
     def sound_until(self) -> int:
-        """The last step at which nothing pointed to the collapse that there is now."""
+        """The last step at which nothing pointed to the collapse that there is now, or that the next look may find."""
         if self.diverged:
             return self.step
-        return self.step - self.low_steps if self.low_steps >= STREAK else self.varied_at
+        before_streak = self.step - self.low_steps
+        if self.low_steps >= STREAK and not self.uniform:
+            return before_streak
+        return min(self.varied_at, before_streak)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
@@ -136,7 +141,7 @@ class Health(keras.callbacks.Callback):
             self._diverge()
             return
         self.formed = self.formed or share >= FORMED
-        self.uniform = share < UNIFORM and (self.formed or self.step >= GRACE)
+        self.uniform = share < UNIFORM and (self.formed or self.step >= self.grace)
         if share >= UNIFORM:
             self.varied_at = self.step
         if self.uniform:
@@ -159,6 +164,20 @@ class Health(keras.callbacks.Callback):
     def _end(self, what: str) -> None:
         self.collapse = self.collapse or what
         self._model.stop_training = True
+
+
+def patience(config: Config, batch_size: int) -> int:
+    """The step from which samples that never differed are a collapse: later, where they begin to differ late.
+
+    A warm-up delays learning, and samples are drawn from an average, which without a ramp has to forget the untrained
+    generator: two half-lives leave a quarter of it.
+
+    Args:
+        config: of the run.
+        batch_size: pictures a step.
+    """
+    forgetting = 0 if config.ema.ramp_up > 0 else math.ceil(2 * config.ema.half_life / batch_size)
+    return GRACE + config.lr.warm_up + forgetting
 
 
 def finite(variables: Sequence[Any]) -> bool:

@@ -88,11 +88,6 @@ class History:
             except (ValueError, KeyError, TypeError):
                 raise DogganError(f"{path} is not a {path.name} of doggan; move it away to resume.") from None
 
-    def add(self, row: Row) -> None:
-        """`put` a row, and write the file."""
-        self.put(row)
-        self.write()
-
     def put(self, row: Row) -> Row:
         """Append a row, or complete the last one if it is of the same step, in memory; returns what is new in it."""
         new = {name: value for name, value in row.items() if not self.has(name, int(row["step"]))}

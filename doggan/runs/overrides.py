@@ -1,4 +1,8 @@
-"""Which settings of a run may change while it is resumed, and why the others may not."""
+"""Which settings of a run may change while it is resumed, and why the others may not.
+
+Those that may do not change the weights, but for train.steps_per_execution and data.place: other compiled functions
+round otherwise.
+"""
 
 import hashlib
 import json
@@ -33,7 +37,7 @@ _REASONS = {
 
 
 def identity(config: Config, data_hash: str) -> str:
-    """A digest of all that decides the weights at any step: runs that share it have the same checkpoints.
+    """A digest of all that decides the weights at any step, up to rounding: runs that share it share checkpoints.
 
     Args:
         config: the settings when the run was made.

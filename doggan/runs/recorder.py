@@ -47,10 +47,9 @@ class Recorder(keras.callbacks.Callback):
         stop: knows how long a score takes, and whether there is time for one.
         health: says whether what would be saved now is a good checkpoint; its state goes into checkpoints.
         gan: as restored, at the step where training begins.
-        begun: what the checkpoint knew beside the variables (see `_save`); None where there was none and the untrained
-            state is to be recorded first.
+        begun: what the checkpoint knew beside the variables (see `_extras`); None where there was none and the
+            untrained state is to be recorded first.
         progress: show how it goes, and print a line an epoch.
-        chief: False where another process of the same run writes: this one writes and prints nothing.
 
     Where several steps run in one call, it sees the numbers of the last one and the means over the epoch so far.
     Memory per step is constant: the losses of one epoch by call and one row per epoch are all that is kept.
@@ -70,11 +69,10 @@ class Recorder(keras.callbacks.Callback):
         begun: Mapping[str, NDArray[np.float64]] | None,
         *,
         progress: bool = True,
-        chief: bool = True,
     ) -> None:
         super().__init__()
         self.folder, self.config, self.plan, self.checkpoints = folder, config, plan, checkpoints
-        self.stop, self.health, self.chief = stop, health, chief
+        self.stop, self.health = stop, health
         self.scoring, self.scorer = scoring, scoring.scorer if scoring else None
         self.step = int(to_numpy(gan.step))
         self.stats = [stat.name for stat in gan.stats]
@@ -95,10 +93,11 @@ class Recorder(keras.callbacks.Callback):
         self.saved_at: int | None = None if begun is None else self.step
         self.saved_time = time.monotonic()
         self.owed = begun is not None and bool(begun.get("owed", False)) and not self.is_scored
-        self.healthy = True
+        # Of `best.npz`: the table may name a better one, which a rollback took away.
+        self.best_step = self._read_best_step()
         self.status = Status(config.epochs, plan.steps_per_epoch, plan.batch_size, self.stats, self.step)
         self._show_scores()
-        self.display = Display(self.status, self._read, progress=progress and chief)
+        self.display = Display(self.status, self._read, progress=progress)
         self.figures = Figures(folder, plan.steps_per_epoch, sample, config.samples)
         self.drawn = time.monotonic()  # the last sheet
         self.board: Board | None = None
@@ -110,7 +109,7 @@ class Recorder(keras.callbacks.Callback):
         return self.step // self.plan.steps_per_epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.board is None and self.config.tensorboard and self.chief:
+        if self.board is None and self.config.tensorboard:
             sheets = self.figures.sheets(self.step)
             self.board = Board(self.folder / "tensorboard", self.history.rows, self.verdicts.rows, sheets)
         if self.untrained:
@@ -132,7 +131,6 @@ class Recorder(keras.callbacks.Callback):
         self.calls["iteration"].append((self.step - 1) % self.plan.steps_per_epoch + 1)
         for name in ("g_loss", "d_loss"):
             self.calls[name].append(float(logs[name]))
-            self.healthy = self.healthy and math.isfinite(float(logs[f"{name}_mean"]))  # of a step between as well
         self.status.saved = self.saved_at
         self.display.advance(self.step, logs)
         if self.config.sample_every and time.monotonic() - self.drawn >= _REFRESH:
@@ -143,9 +141,8 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._count_seconds()
         self.counted = None
-        self.healthy = self.healthy and finite(self.model.weights)
         # Else stopped inside, or its last call is still to come.
-        if self.step % self.plan.steps_per_epoch == 0 and self.healthy:
+        if self.step % self.plan.steps_per_epoch == 0 and not self.health.diverged:
             values = {name: float(self.logs[f"{name}_mean"]) for name in self.stats}
             spread = {f"{name}_std": float(self.logs[f"{name}_std"]) for name in self.stats}
             self._end_of_epoch(values | spread | {"seconds": self.seconds})
@@ -153,40 +150,43 @@ class Recorder(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         # Of a run that was told to stop; saved before it is scored, which may take longer than it is given. If it is
         # killed then, the checkpoint says that a score is owed, which `due` would not.
-        if self._model.stop_training and self.healthy:
-            owed = self.scorer is not None and not self.is_scored and self.stop.leaves_time()
+        if self._model.stop_training:
+            unscored = self.scorer is not None and not self.is_scored
+            owed = unscored and self.health.collapse is None and self.stop.leaves_time()
             if owed or self.step != self.saved_at:
-                self._save(None, owed=owed)
+                self._save(owed=owed)
 
     def scored(self, scored: Scored) -> None:
         """Take in the scores of the weights as they are: to the checkpoints, the figure and the table.
 
-        The table is last. A row without its scores is how a resumed run knows that it was killed before all of them
-        were written; then it scores once more, and writes them again.
+        The best checkpoint is first and the table is last. A row without its scores is how a resumed run knows that it
+        was killed before all of them were written; then it scores once more, and writes them again.
         """
         assert self.scoring is not None
         scorer = self.scoring.scorer
         self._count_seconds(but=scored.seconds)
         self.stop.scored(scored.seconds)
-        if not self.healthy:
+        if self.health.collapse is not None:
             return
         new = self.history.put(self._row(self._read()) | scored.values)
-        best = self._best_step()
-        # The untrained generator has scores, for comparison, but is nobody's best.
-        self._save(scorer.rank(scored.values) if self.step > 0 else None)
-        if self.step > 0 and self.chief:
+        # The untrained generator has scores, for comparison, but is nobody's best. One that is suspicious can be: what
+        # it draws is what was scored, whatever becomes of training.
+        if self.step > 0 and self.checkpoints.save_best(self.model, scorer.rank(scored.values), self._extras()):
+            self.best_step = self.step
+        self._save()
+        if self.step > 0:
             plots.all_scores(
                 self.folder / "scores.png",
                 self.history.rows,
                 scorer.names,
                 self.plan.steps_per_epoch,
-                best,
+                self.best_step,
                 str(self.scoring.comparison),
             )
         gc.collect()
         self._write(new)
         self._show_scores()
-        self.display.say(score_line(self.step, scored.values, self.step == best))
+        self.display.say(score_line(self.step, scored.values, self.step == self.best_step))
         self.display.resume()
 
     @property
@@ -215,8 +215,8 @@ class Recorder(keras.callbacks.Callback):
         self.display.say(epoch_line(row, self.config.epochs))
         if _due(self.epoch, self.config.sample_every) or last:
             self._draw()
-        if _due(self.epoch, self.config.checkpoint_every) or last:
-            self._save(None)
+        if self._is_regular:
+            self._save()
         self._save_if_due()
 
     def _table(self, name: str, columns: Sequence[str]) -> History:
@@ -232,16 +232,14 @@ class Recorder(keras.callbacks.Callback):
 
     def _write(self, new: Row) -> None:
         """Write the table, and into the scalars what is new of its last row."""
-        if self.chief:
-            self.history.write()
+        self.history.write()
         if self.board is not None:
             self.board.write(new, self.step)
 
     def _write_verdicts(self, readings: Readings) -> None:
         row = {"epoch": self.epoch, "step": self.step} | readings.verdicts()
         self.verdicts.put(row)
-        if self.chief:
-            self.verdicts.write()
+        self.verdicts.write()
         if self.board is not None:
             self.board.write_verdicts(row)
 
@@ -250,38 +248,42 @@ class Recorder(keras.callbacks.Callback):
             return
         name = self.scorer.names[0][0]
         values = {int(row["step"]): row[name] for row in self.history.rows if not math.isnan(row.get(name, math.nan))}
-        last, best = self.scored_at, self._best_step()
+        last, best = self.scored_at, self.best_step
         self.status.score_name = name
         self.status.last = None if last is None else Score(last, values[last])
-        self.status.best = None if best is None else Score(best, values[best])
+        # A process that was killed may have left a best checkpoint of a step that is still to come.
+        self.status.best = Score(best, values[best]) if best in values else None
 
-    def _best_step(self) -> int | None:
-        assert self.scorer is not None
-        first, rank = self.scorer.names[0][0], self.scorer.rank
-        trained = [row for row in self.history.rows if row["step"] > 0 and math.isfinite(row.get(first, math.nan))]
-        return int(min(trained, key=rank)["step"]) if trained else None
+    def _read_best_step(self) -> int | None:
+        best = self.checkpoints.best() if self.scorer else None
+        return best[0] if best else None
 
-    def _save(self, score: float | None, *, owed: bool = False) -> None:
+    @property
+    def _is_regular(self) -> bool:
+        """Whether this is the end of an epoch whose checkpoint `checkpoint_every` asks for, or of the last."""
+        if self.step % self.plan.steps_per_epoch:
+            return False
+        return _due(self.epoch, self.config.checkpoint_every) or self.epoch == self.config.epochs
+
+    def _save(self, *, owed: bool = False) -> None:
         """Write a checkpoint, unless it would be a bad one to go back to."""
         if not self._may_save():
             return
-        self._count_seconds()
-        extras = {"score_seconds": np.array(self.stop.score_seconds), "owed": np.array(float(owed))}
-        if self.chief:
-            within = self.step % self.plan.steps_per_epoch > 0
-            self.checkpoints.save(self.model, score, self._of_epoch() | extras | self.health.state, within=within)
+        # A collapse that is found later may have begun with the streak that is running, or after the last look.
+        sound = self.health.sound_until
+        self.checkpoints.save(self.model, self._extras(owed), within=not self._is_regular, sound=sound)
         self.saved_at, self.saved_time = self.step, time.monotonic()
 
     def _save_if_due(self) -> None:
         """Write a checkpoint where the last one is some minutes old."""
         minutes = self.config.checkpoint_minutes
         due = minutes > 0 and time.monotonic() - self.saved_time >= 60 * minutes
-        if due and self.healthy and self._may_save() and finite(self.model.weights):
-            self._save(None)
+        if due and self._may_save() and finite(self.model.weights):
+            self._save()
 
     def _may_save(self) -> bool:
         """Whether the state is a good one to go back to, or the one that the user wants to stop at."""
-        return not self.health.suspicious or self.stop.reason is not None
+        return not self.health.diverged and (not self.health.suspicious or self.stop.reason is not None)
 
     def _count_seconds(self, but: float = 0.0) -> None:
         """Add the time since the last count, less `but`, to the epoch's."""
@@ -290,14 +292,15 @@ class Recorder(keras.callbacks.Callback):
             self.seconds += now - self.counted - but
             self.counted = now
 
-    def _of_epoch(self) -> dict[str, NDArray[np.float64]]:
-        """What the epoch in progress needs, beside the variables, to be finished as if never stopped."""
-        return {name: np.array(values) for name, values in self.calls.items()} | {"seconds": np.array(self.seconds)}
+    def _extras(self, owed: bool = False) -> dict[str, NDArray[np.float64]]:
+        """What a resumed run needs, beside the variables, to go on as if never stopped."""
+        self._count_seconds()
+        of_epoch = {name: np.array(values) for name, values in self.calls.items()} | {"seconds": np.array(self.seconds)}
+        of_scores = {"score_seconds": np.array(self.stop.score_seconds), "owed": np.array(float(owed))}
+        return of_epoch | of_scores | self.health.state
 
     def _draw(self) -> None:
         self.drawn = time.monotonic()
-        if not self.chief:
-            return
         sheet = self.figures.draw_sheet(self.epoch)
         if self.board is not None:
             self.board.write_sheet(sheet, self.step)
@@ -310,7 +313,7 @@ class Recorder(keras.callbacks.Callback):
     def _refresh(self) -> None:
         """Draw, inside a long epoch, a sheet and the losses so far."""
         self.drawn = time.monotonic()
-        if self.chief and self.healthy:
+        if not self.health.diverged:
             _ = self.model  # which on JAX fetches the variables that `sample` draws with
             self.figures.draw_latest()
             means = float(self.logs["g_loss_mean"]), float(self.logs["d_loss_mean"])

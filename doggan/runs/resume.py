@@ -7,7 +7,7 @@ from doggan.devices import ONE, Devices
 from doggan.recipes import override
 from doggan.runs.build import plan_data, training_images
 from doggan.runs.folder import Run
-from doggan.runs.overrides import check_changes
+from doggan.runs.overrides import changes, check_changes
 from doggan.runs.scores import load_scoring
 
 
@@ -19,8 +19,9 @@ def override_run(
     Args:
         run: as `Run.open` gives it.
         overrides: "key=value" as for `doggan.recipes.load_recipe`. Settings that the weights do not depend on may
-            change: the intervals of what is written and scored, how many checkpoints are kept, how steps are run, what
-            is done about a collapse; and the number of epochs, where nothing depends on it and so many are not done.
+            change: the intervals of what is written and scored, how many checkpoints are kept, what is done about a
+            collapse; how steps are run (train.steps_per_execution, data.place), which changes the weights by rounding;
+            and the number of epochs, where nothing depends on it and so many are not done.
         data: the pictures the run was started with.
         weights, devices: as for `doggan.runs.train`.
 
@@ -29,11 +30,19 @@ def override_run(
             not fit each other or the pictures. Nothing was written then.
     """
     config = override(run.config, overrides)
+    if not changes(run.config, config):
+        return devices.chief_first(lambda: run)  # which the others wait for, where the chief was quicker to change it
     images = training_images(run.config, data)
     run.check_pictures(hash_images(images.images))
     plan = plan_data(run.config, images)
     step = max((step for step, _ in run.checkpoints.saved()), default=0)
     check_changes(run.config, config, step / plan.steps_per_epoch)
     plan_data(config, images)
-    load_scoring(config, data, images, plan.image_size, weights)
-    return devices.chief_first(lambda: run.override(config, step) if devices.chief else Run.open(run.folder))
+
+    def change() -> Run:
+        if not devices.chief:
+            return Run.open(run.folder)
+        load_scoring(config, data, images, plan.image_size, weights)
+        return run.override(config, step)
+
+    return devices.chief_first(change)

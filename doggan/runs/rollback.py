@@ -10,11 +10,8 @@ from doggan.config import Config
 from doggan.errors import DogganError
 from doggan.files import write_text
 from doggan.runs.folder import Run
-from doggan.runs.health import Health, finite
-from doggan.training.backend import to_numpy
-from doggan.training.checkpoints import ForeignCheckpoint, restore
-from doggan.training.gan import GAN
-from doggan.training.sealed import DamagedCheckpoint
+from doggan.runs.health import Health
+from doggan.training.checkpoints import examine
 
 FACTOR = 0.5  # of both learning rates
 _NAME = "rollback.json"
@@ -88,13 +85,13 @@ def settings_of(run: Run) -> Config:
     return rollback.slowed(run.config)
 
 
-def roll_back(run: Run, gan: GAN, health: Health, steps_per_epoch: int) -> int | None:
+def roll_back(run: Run, health: Health, steps_per_epoch: int) -> int | None:
     """Go back to before a collapse: what lies in the run folder is then as if training had just come to that step.
 
     The table and the scalars are cut when training goes on, as for a run that was killed beyond its last checkpoint.
 
     Args:
-        run, gan: `gan` is left with some checkpoint's values.
+        run: as it lies on disk.
         health: says what collapsed, and until when it was sound: the newest checkpoint up to there is taken, or, if
             there is none, the oldest of all.
         steps_per_epoch: of the data.
@@ -107,7 +104,7 @@ def roll_back(run: Run, gan: GAN, health: Health, steps_per_epoch: int) -> int |
     if Rollback.of(run.folder) is not None:
         return None
     files = [path for _, path in run.checkpoints.saved()] + [run.checkpoints.folder / "best.npz"]
-    found = {path: _examine(run, gan, path) for path in files if path.exists()}
+    found = {path: examine(path, run.checkpoints.identity) for path in files if path.exists()}
     sound = {step for step, numbers in filter(None, found.values()) if numbers}
     if not sound:
         return None
@@ -119,15 +116,3 @@ def roll_back(run: Run, gan: GAN, health: Health, steps_per_epoch: int) -> int |
     rollback.write(run.folder)  # from here on it has happened
     rollback.finish(run.folder)
     return to_step
-
-
-def _examine(run: Run, gan: GAN, path: Path) -> tuple[int, bool] | None:
-    """The step of a checkpoint and whether it is all numbers, by giving `gan` its values.
-
-    None for one that cannot be used: that is set aside when it is next to be restored.
-    """
-    try:
-        restore(gan, path, run.checkpoints.identity)
-    except (DamagedCheckpoint, ForeignCheckpoint):
-        return None
-    return int(to_numpy(gan.step)), finite(gan.weights)

@@ -76,7 +76,9 @@ class Agreement(keras.callbacks.Callback):
         self._agree()
 
     def _agree(self) -> None:
-        own = max(_REASONS.index(self.stop.reason), 1) if self._model.stop_training else 0
+        own = 0
+        if self._model.stop_training:
+            own = _REASONS.index(self.stop.reason) if self.stop.reason in _REASONS[2:] else 1
         agreed = self.devices.highest(own)
         if agreed > max(own, 1):
             self.stop.ask(str(_REASONS[agreed]))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from types import FrameType
 
@@ -20,13 +21,13 @@ from doggan.data.batches import BatchPlan, batches, choose
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet, hash_images
 from doggan.devices import ONE, Devices
-from doggan.errors import Interrupted
 from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
 from doggan.runs.build import build_gan, build_generator, check_devices, plan_data, training_images
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.folder import Run
-from doggan.runs.health import LOOKED_AT, Health
+from doggan.runs.health import LOOKED_AT, Health, patience
+from doggan.runs.outcome import Outcome
 from doggan.runs.parts import EpochInParts
 from doggan.runs.recorder import Recorder
 from doggan.runs.rollback import FACTOR, Rollback, roll_back, settings_of
@@ -34,43 +35,8 @@ from doggan.runs.scores import Scoring, load_scoring
 from doggan.runs.stop import Agreement, Stop
 from doggan.sampling import generate
 from doggan.training.backend import has_accelerator, to_numpy
-from doggan.training.checkpoints import describe_weights, restore_generator
+from doggan.training.checkpoints import restore
 from doggan.training.gan import GAN
-from doggan.training.statistics import reestimate
-
-_AFTER_COLLAPSE = (
-    "start a new run with lower rates (g_optimizer.lr, d_optimizer.lr), with penalty.r1, or with augment.policy"
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How training ended.
-
-    Attributes:
-        step, total_steps: where.
-        stopped_by: None when it reached its last epoch, else a reason or a signal's name.
-        out_of_time: whether the last state should have been scored, and there was no time for it.
-        collapsed: whether `stopped_by` is a collapse (see `Health`), which resuming would only repeat.
-    """
-
-    step: int
-    total_steps: int
-    stopped_by: str | None
-    out_of_time: bool = False
-    collapsed: bool = False
-
-    def raise_if_interrupted(self) -> None:
-        """Raise `Interrupted` where a signal ended training, for callers who have more to do."""
-        if self.stopped_by in signal.Signals.__members__:
-            raise Interrupted(self.stopped_by)
-
-    def __str__(self) -> str:
-        unscored = ", without time for a last score" if self.out_of_time else ""
-        if self.stopped_by is None:
-            return f"trained all {self.total_steps} steps{unscored}"
-        remedy = _AFTER_COLLAPSE if self.collapsed else "--resume continues"
-        return f"stopped at step {self.step} of {self.total_steps}: {self.stopped_by}{unscored}; {remedy}"
 
 
 def start_run(
@@ -92,15 +58,16 @@ def start_run(
     Raises:
         DogganError: something does not fit or is missing; no folder is made then.
     """
+    devices.check_same(str(config), "recipes")
     images = training_images(config, data)
     plan = plan_data(config, images)
     check_devices(config, devices)
-    load_scoring(config, data, images, plan.image_size, weights)
     shape = (plan.image_size, plan.image_size, images.image_shape[-1])
 
     def make() -> Run:
         if not devices.chief:
             return Run.open(folder)
+        load_scoring(config, data, images, plan.image_size, weights)
         return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
 
     return devices.chief_first(make)
@@ -141,13 +108,9 @@ def train(
     plan = plan_data(run.config, images)
     check_devices(run.config, devices)
     progress = progress and devices.chief
-    scoring = load_scoring(run.config, data, images, plan.image_size, weights, progress=progress)
-    if scoring is not None and devices.chief:
-        scoring.comparison.keep(run.scores)
-        if progress:
-            print(f"scores: {scoring.comparison}", flush=True)
-    if devices.chief:
-        remove_leftovers(run.folder)
+    scoring = devices.chief_first(
+        lambda: _load_scoring(run, data, images, plan.image_size, weights, progress) if devices.chief else None
+    )
     accelerator = has_accelerator()
     per_call = steps_wanted(run.config.train.steps_per_execution, accelerator)
     outcome = None
@@ -161,6 +124,19 @@ def train(
     if devices.chief:
         _animate(run)
     return outcome
+
+
+def _load_scoring(
+    run: Run, data: ImageSet, images: ImageSet, size: int, weights: Path | None, progress: bool
+) -> Scoring | None:
+    """What scores the run, if anything; and remove what a killed process left half written."""
+    scoring = load_scoring(run.config, data, images, size, weights, progress=progress)
+    if scoring is not None:
+        scoring.comparison.keep(run.scores)
+        if progress:
+            print(f"scores: {scoring.comparison}", flush=True)
+    remove_leftovers(run.folder)
+    return scoring
 
 
 @dataclass(frozen=True)
@@ -190,13 +166,32 @@ def _train_from_newest(job: _Job) -> Outcome | None:
     run, devices = job.run, job.devices
     settings = devices.chief_first(lambda: settings_of(run))
     gan = build_gan(settings, run.image_shape, job.plan.steps_per_epoch, job.pictures)
-    devices.chief_first(run.checkpoints.newest)  # what cannot be used is set aside before the others look
-    begun = run.checkpoints.restore_newest(gan)
+    path = devices.chief_first(run.checkpoints.newest)  # sets aside what cannot be used, before the others look
+    devices.check_same(f"{settings} {path and path.name}", "recipes or checkpoints")
+    begun = None if path is None else restore(gan, path, run.checkpoints.identity)
     if devices.chief:
         return _train_as_chief(job, gan, begun)
     _fit(job, gan, [EpochInParts(gan, job.plan.steps_per_epoch), job.stop, Agreement(job.stop, devices)])
-    goes_back = bool(devices.highest(0))
-    return None if goes_back else Outcome(int(to_numpy(gan.step)), job.total_steps, job.stop.reason)
+    return _outcome(job, gan, _End(devices.highest(0)))
+
+
+class _End(IntEnum):
+    """What becomes of the run, as the chief tells the others."""
+
+    AS_IT_IS = 0
+    GOES_BACK = 1
+    COLLAPSED = 2
+
+
+def _outcome(
+    job: _Job, gan: GAN, end: _End, collapse: str = "training collapsed", out_of_time: bool = False
+) -> Outcome | None:
+    if end == _End.GOES_BACK:
+        return None
+    step, total = int(to_numpy(gan.step)), job.total_steps
+    if end == _End.COLLAPSED:
+        return Outcome(step, total, collapse, collapsed=True)
+    return Outcome(step, total, None if step == total else job.stop.reason, out_of_time)
 
 
 def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]] | None) -> Outcome | None:
@@ -204,7 +199,8 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
     run, stop, settings = job.run, job.stop, job.run.config.train
     stop.scored(float(begun.get("score_seconds", 0.0)) if begun else 0.0)
     sample = _sampler(job, gan)
-    health = Health(settings, sample, _some_pictures(job), int(to_numpy(gan.step)), job.total_steps, begun, _say)
+    grace = patience(run.config, job.plan.batch_size)
+    health = Health(settings, sample, _some_pictures(job), int(to_numpy(gan.step)), job.total_steps, begun, _say, grace)
     recorder = Recorder(
         run.folder, settings, job.plan, run.checkpoints, sample, job.scoring, stop, health, gan, begun,
         progress=job.progress,
@@ -220,16 +216,12 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
         _fit(job, gan, callbacks)
     finally:
         recorder.close()
-    collapsed = health.collapse is not None and stop.reason is None
-    goes_back = collapsed and _goes_back(job, gan, health)
-    job.devices.highest(int(goes_back))
-    if goes_back:
-        return None
-    if collapsed:
-        return Outcome(recorder.step, job.total_steps, health.collapse, collapsed=True)
+    end = _End.AS_IT_IS
+    if health.collapse is not None and stop.reason is None:
+        end = _End.GOES_BACK if _goes_back(job, health) else _End.COLLAPSED
+    job.devices.highest(end)
     out_of_time = job.scoring is not None and not recorder.is_scored and not stop.leaves_time()
-    finished = recorder.step == job.total_steps and health.collapse is None
-    return Outcome(recorder.step, job.total_steps, None if finished else stop.reason, out_of_time)
+    return _outcome(job, gan, end, str(health.collapse), out_of_time)
 
 
 def _sampler(job: _Job, gan: GAN) -> Callable[[int], NDArray[np.uint8]]:
@@ -261,6 +253,8 @@ def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None
     plan, train = job.plan, job.run.config.train
     gan.stop_training = False
     while (step := int(to_numpy(gan.step))) < job.total_steps and not gan.stop_training:
+        if job.devices.highest(int(job.stop.reason is not None)):
+            break
         epoch, done = divmod(step, plan.steps_per_epoch)
         per_call, steps = next_fit(job.per_call, plan.steps_per_epoch - done)
         gan.set_steps_per_execution(per_call)
@@ -314,13 +308,13 @@ def _some_pictures(job: _Job) -> NDArray[np.uint8]:
     return job.images.images[choose(len(job.images), LOOKED_AT, job.plan.seed)][:, window, window]
 
 
-def _goes_back(job: _Job, gan: GAN, health: Health) -> bool:
+def _goes_back(job: _Job, health: Health) -> bool:
     """Say that the run collapsed and what follows, and roll it back where that is what follows."""
     assert health.collapse is not None
     run = job.run
     if run.config.train.on_collapse == "rollback":
         before = Rollback.of(run.folder)
-        to_step = roll_back(run, gan, health, job.plan.steps_per_epoch)
+        to_step = roll_back(run, health, job.plan.steps_per_epoch)
         if to_step is not None:
             rates = settings_of(run)
             _say(
@@ -355,29 +349,6 @@ def _animate(run: Run) -> None:
     newest = max(path.stat().st_mtime_ns for path in sheets.values())
     if not run.gif.exists() or run.gif.stat().st_mtime_ns < newest:
         plots.write_gif(run.gif, list(sheets.values()), captions=[f"epoch {epoch}" for epoch in sheets])
-
-
-def load_generator(
-    run: Run, which: str = "best", *, raw: bool = False, bn_samples: int = 0, progress: bool = False
-) -> tuple[keras.Model, int, str]:
-    """The generator of a run from the checkpoint "best", "newest" or a step number, its step, and its weights in words.
-
-    The words are for what is printed of samples: "averaged weights, batch norm re-estimated on 20 z".
-
-    Args:
-        run, which: the run and its checkpoint.
-        raw: the weights as trained, where the checkpoint has an average of them too, which is taken else.
-        bn_samples: batch norm's statistics become those of so many fresh z, drawn by the run's seed; 0 leaves them.
-        progress: show a bar while they are estimated.
-
-    Raises:
-        DogganError: the run has no such checkpoint, or no batch normalisation to re-estimate.
-    """
-    generator = build_generator(run.config, run.image_shape[-1])
-    step, averaged = restore_generator(generator, run.checkpoints.find(which), raw=raw)
-    if bn_samples:
-        reestimate(generator, bn_samples, run.config.seed, progress=progress)
-    return generator, step, describe_weights(averaged, bn_samples)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Checkpoints: one sealed `.npz` that holds every variable training moves, the step and a score."""
+"""Checkpoints: one sealed `.npz` that holds every variable training moves, and the step; of the best, its score."""
 
 import itertools
 import re
@@ -29,15 +29,15 @@ class ForeignCheckpoint(DogganError):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The folder of a run's checkpoints: `step-00001234.npz` at ends of epochs, the newest `keep` of them;
-    `step-00001250-within.npz`, the newest one inside an epoch since then; and `best.npz`.
+    """The folder of a run's checkpoints: `step-00001234.npz` at ends of epochs, the newest `keep` of them and the
+    newest that is certainly sound; `step-00001250-within.npz`, the newest one elsewhere since then; and `best.npz`.
 
     A file appears whole or not at all, whatever kills the process, and a checksum guards every byte of it (see
     `doggan.training.sealed`).
 
     Attributes:
         folder: where they are.
-        keep: how many at ends of epochs.
+        keep: how many of the newest at ends of epochs.
         identity: of the run. It is written into every checkpoint, and one with another is not restored; None for
             neither. Older checkpoints have none, and pass.
     """
@@ -70,42 +70,54 @@ class Checkpoints:
     def save(
         self,
         gan: GAN,
-        score: float | None = None,
         extras: Mapping[str, NDArray[np.float64]] | None = None,
         *,
         within: bool = False,
+        sound: int | None = None,
     ) -> Path:
-        """Write the checkpoint of the current step; also as `best.npz` where `score` (lower is better) is the best.
+        """Write the checkpoint of the current step, and delete those that need not be kept any longer.
 
-        `extras` are arrays that come back from `restore_newest` with the variables; `within` says that the step is
-        inside an epoch.
+        Args:
+            gan: what is saved.
+            extras: arrays that come back from `restore_newest` with the variables.
+            within: the step is not the end of an epoch, or of one whose checkpoint is to be kept.
+            sound: a step up to which training will be found sound whatever is found later; the newest end of an epoch
+                up to there is kept. None keeps none for that.
         """
-        values = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
-        values |= {_EXTRA + name: array for name, array in (extras or {}).items()}
+        values = _values(gan, extras)
         path = self.folder / f"step-{int(values['step']):08d}{'-within' * within}.npz"
-        facts = {"score": score, "run": self.identity}
-        # The best first: a process killed between the two repeats both after it resumes.
-        if score is not None and np.isfinite(score):
-            best = self.best_score()
-            if best is None or score < best:
-                write_sealed(self.folder / _BEST, values, facts)
-        write_sealed(path, values, facts)
-        saved = [old for _, old in self.saved()]
-        ends = [old for old in saved if not _is_within(old)]
+        write_sealed(path, values, {"run": self.identity})
+        saved = self.saved()
+        ends = [(step, old) for step, old in saved if not _is_within(old)]
+        kept = [saved[-1], *ends[-self.keep :]]
+        if sound is not None:
+            kept += [end for end in ends if end[0] <= sound][-1:]
         for old in saved:
-            if old not in ends[-self.keep :] and old != saved[-1]:
-                old.unlink()
+            if old not in kept:
+                old[1].unlink()
         return path
 
-    def best_score(self) -> float | None:
-        """The score of `best.npz`, or None where nothing was scored yet. A file that cannot be used is set aside."""
+    def save_best(self, gan: GAN, score: float, extras: Mapping[str, NDArray[np.float64]] | None = None) -> bool:
+        """Write `best.npz` if `score` (lower is better) is a number and better than the one of what is there.
+
+        Returns:
+            Whether it was written.
+        """
+        best = self.best()
+        if not np.isfinite(score) or (best is not None and score >= best[1]):
+            return False
+        write_sealed(self.folder / _BEST, _values(gan, extras), {"score": score, "run": self.identity})
+        return True
+
+    def best(self) -> tuple[int, float] | None:
+        """Step and score of `best.npz`; None where nothing was scored yet. A file that cannot be used is set aside."""
         best = self.folder / _BEST
         if not best.exists():
             return None
         try:
-            with open_sealed(best) as (_, facts):
+            with open_sealed(best) as (file, facts):
                 _check_run(best, facts, self.identity)
-                return facts["score"]
+                return None if facts.get("score") is None else (int(file["step"]), facts["score"])
         except (DamagedCheckpoint, ForeignCheckpoint) as error:
             _set_aside(best, error, "and the next one that is scored takes its place")
             return None
@@ -126,7 +138,7 @@ class Checkpoints:
         it is taken, `best.npz` last.
 
         Raises:
-            DogganError: none of them can be used.
+            DogganError: none of them can be used; also where they were all set aside before.
         """
         best = self.folder / _BEST
         files = [path for _, path in reversed(self.saved())] + [best] * best.exists()
@@ -137,7 +149,7 @@ class Checkpoints:
                 return path
             except (DamagedCheckpoint, ForeignCheckpoint) as error:
                 _set_aside(path, error, "and the one before it is used")
-        if files:
+        if files or any(self.folder.glob("*.npz.damaged*")) or any(self.folder.glob("*.npz.foreign*")):
             raise DogganError(f"Every checkpoint in {self.folder} is damaged or another run's; start a new run.")
         return None
 
@@ -169,6 +181,20 @@ def restore(gan: GAN, path: Path, identity: str | None = None) -> dict[str, NDAr
     empty = {key: np.zeros(tuple(variables[key].shape)) for key in variables if key.startswith(_HISTOGRAM)}
     _assign(variables, empty | values, path)
     return extras
+
+
+def examine(path: Path, identity: str | None = None) -> tuple[int, bool] | None:
+    """The step of a checkpoint, and whether all it holds of networks and optimizers are finite numbers.
+
+    None for one that cannot be used: damaged, or another run's.
+    """
+    try:
+        with open_sealed(path) as (file, facts):
+            _check_run(path, facts, identity)
+            names = [name for name in file.files if name != "meta" and not name.startswith(_EXTRA)]
+            return int(file["step"]), all(np.isfinite(file[name]).all() for name in names)
+    except (DamagedCheckpoint, ForeignCheckpoint):
+        return None
 
 
 def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> tuple[int, bool]:
@@ -215,6 +241,11 @@ def describe_weights(averaged: bool, bn_samples: int = 0) -> str:
     """
     weights = "averaged weights" if averaged else "weights as trained"
     return f"{weights}, batch norm re-estimated on {bn_samples:,} z" if bn_samples else weights
+
+
+def _values(gan: GAN, extras: Mapping[str, NDArray[np.float64]] | None) -> dict[str, np.ndarray]:
+    values = {key: to_numpy(variable) for key, variable in gan.saved_variables().items()}
+    return values | {_EXTRA + name: array for name, array in (extras or {}).items()}
 
 
 def _assign(variables: dict[str, Any], values: dict[str, np.ndarray], path: Path) -> None:

@@ -4,6 +4,7 @@ Under `tf.distribute` (`doggan.devices`) every replica runs the step on its rows
 where several steps run in one call, and joins the logs of workers by concatenation.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -36,8 +37,9 @@ class Engine:
 
         @tf.function
         def run(iterator: Iterator[Any]) -> dict[str, Any]:
-            for _ in tf.range(k - 1):
-                one(iterator)
+            if k > 1:  # TensorFlow would trace the step for a loop of no rounds too
+                for _ in tf.range(k - 1):
+                    one(iterator)
             return one(iterator)
 
         self.train_function = run
@@ -61,12 +63,15 @@ class Engine:
         Returns:
             The gradients and `extra`.
         """
-        with tf.GradientTape(persistent=True) as tape:
+        watched = [[variable.value for variable in group] for group in variables]
+        with contextlib.ExitStack() as open_tapes:
+            # Each sees only what leads to its own variables: among replicas, where going back means to exchange, no
+            # unused result is pruned.
+            tapes = [open_tapes.enter_context(tf.GradientTape(watch_accessed_variables=False)) for _ in watched]
+            for tape, group in zip(tapes, watched, strict=True):
+                tape.watch(group)
             losses, extra = forward()
-        gradients = [
-            tape.gradient(loss, [variable.value for variable in group])
-            for loss, group in zip(losses, variables, strict=True)
-        ]
+        gradients = [tape.gradient(*pair) for tape, *pair in zip(tapes, losses, watched, strict=True)]
         return gradients, extra
 
     def value_and_input_gradient(self, function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
@@ -96,7 +101,9 @@ class Engine:
         """Make an optimizer ready for `apply`."""
         if replicas.planned():
             # Keras would add the replicas' gradients up, after each was clipped and checked for overflows by itself.
-            getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = list
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            assert hasattr(inner, "_all_reduce_sum_gradients"), "this Keras adds up gradients elsewhere"
+            inner._all_reduce_sum_gradients = list
 
     def apply(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
         """One optimizer update, by the gradients of the whole batch."""

@@ -155,12 +155,15 @@ class GAN(Engine, keras.Model):
     ) -> None:
         """Set the optimizers and the loss (a name in `doggan.losses.LOSSES`).
 
-        XLA (`jit_compile`) is on by default where the backend has an accelerator and off on a CPU under TensorFlow,
-        where it makes these convolutions several times slower. With `steps_per_execution` above 1 `fit` runs so many
-        steps in one call, logs the last one's numbers, and takes epochs of a multiple of it only.
+        XLA (`jit_compile`) is on by default where the backend has an accelerator; under TensorFlow it is off on a CPU,
+        where it makes these convolutions several times slower, and on several devices, where it cannot be. With
+        `steps_per_execution` above 1 `fit` runs so many steps in one call, logs the last one's numbers, and takes
+        epochs of a multiple of it only.
         """
         if jit_compile is None:
             jit_compile = keras.backend.backend() == "jax" or (has_accelerator() and not replicas.planned())
+        if jit_compile and replicas.planned():
+            raise DogganError("XLA does not compile a step of several devices under TensorFlow; leave jit_compile out.")
         if loss not in LOSSES:
             raise DogganError(f"There is no loss {loss!r}; it is one of {', '.join(LOSSES)}.")
         if self.replay is not None and loss in PAIRED:

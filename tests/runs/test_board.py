@@ -1,6 +1,7 @@
 """What TensorBoard gets of a run, as TensorFlow reads it."""
 
 import io
+import resource
 import sys
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_tensorboard_shows_the_tables_and_sheets_once_however_often_the_run_was_
         patch.setattr(Scorer, "__call__", watched)
         patch.setattr(Stop, "on_train_batch_end", stop_at(6))
         train(run, tiny_images, progress=False)
-    assert saved == [[0], [4, 6]]
+    assert saved == [[0], [0, 4, 6]]
     assert rows(run)[-1]["step"] == "6"
     assert rows(run)[-1]["random-kid"] != ""
     assert ("scores/random-kid", 6) in scalars(run.folder / "tensorboard")
@@ -142,6 +143,21 @@ def test_of_many_sheets_some_are_shown_again_the_first_and_the_last_among_them(t
     assert (steps[0], steps[-1]) == (0, 160)
     for tag, step in found:
         np.testing.assert_array_equal(found[tag, step][0, 0], (step // 4, 0, 255))
+
+
+def test_a_full_disk_is_said_at_once(tmp_path):
+    board = Board(tmp_path, [])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        board.write({"g_loss": 1.0}, 0)
+        with pytest.raises(OSError, match="File too large") as written:
+            board.write({f"score-{i}": 1.0 for i in range(100)}, 4)
+        with pytest.raises(OSError, match="File too large") as closed:
+            board.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert written.value.filename == closed.value.filename == str(tmp_path)
 
 
 def test_tensorboard_without_its_package_is_refused_before_the_run_exists(start, tmp_path, monkeypatch):

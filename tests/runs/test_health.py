@@ -150,6 +150,7 @@ def test_losses_that_are_no_numbers_end_training_also_where_a_collapse_is_ignore
         assert trained.model.stop_training
 
 
+@pytest.mark.both_backends
 def test_weights_and_samples_that_are_no_numbers_end_training():
     import keras
 
@@ -245,7 +246,7 @@ def test_a_generator_forced_to_one_picture_is_found(trained, discs, monkeypatch)
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("per_call", [1, pytest.param(16, marks=pytest.mark.both_backends)])
+@pytest.mark.parametrize("per_call", [1, 16])
 def test_a_discriminator_forced_to_be_perfect_is_found(trained, discs, per_call):
     outcome, _, lines = trained(
         discs, *QUICK, "train.on_collapse=stop", "labels=published", "g_optimizer.lr=0",

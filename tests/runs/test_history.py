@@ -84,9 +84,9 @@ def test_the_tables_of_a_run_that_was_stopped_inside_an_epoch_have_no_seam(start
         patch.setattr(Stop, "on_train_batch_end", stop_at(6))
         patch.setattr(Stop, "leaves_time", unasked)
         train(broken, tiny_images, progress=False)
-    History.until(broken.folder / "histograms.csv", 99, verdict_columns()).add(
-        {"epoch": 2, "step": 8} | dict.fromkeys(verdict_columns()[2:], 7.0)  # beyond the checkpoint, of a killed run
-    )
+    counts = History.until(broken.folder / "histograms.csv", 99, verdict_columns())
+    counts.put({"epoch": 2, "step": 8} | dict.fromkeys(verdict_columns()[2:], 7.0))  # beyond the checkpoint
+    counts.write()  # by a run that was killed then
     train(Run.open(broken.folder), tiny_images, progress=False)
     assert table(whole) == table(broken)
     assert (whole.folder / "histograms.csv").read_bytes() == (broken.folder / "histograms.csv").read_bytes()
@@ -96,10 +96,12 @@ def test_the_tables_of_a_run_that_was_stopped_inside_an_epoch_have_no_seam(start
 
 def some_tables(folder):
     history = History(folder / "metrics.csv", [], columns(scores=("kid",), sigmas=1))
-    history.add({"epoch": 0, "step": 0, "kimg": 0.0, "g_lr": 1e-3, "sigma_1": 2.0, "kid": 4.0})
-    history.add({"epoch": 1, "step": 4, "kimg": 0.032, "g_loss": 1.5, "g_lr": 1e-30, "sigma_1": float("inf")})
+    history.put({"epoch": 0, "step": 0, "kimg": 0.0, "g_lr": 1e-3, "sigma_1": 2.0, "kid": 4.0})
+    history.put({"epoch": 1, "step": 4, "kimg": 0.032, "g_loss": 1.5, "g_lr": 1e-30, "sigma_1": float("inf")})
+    history.write()
     counts = History(folder / "histograms.csv", [], verdict_columns())
-    counts.add({"epoch": 1, "step": 4} | {name: 2.0**20 + i for i, name in enumerate(verdict_columns()[2:])})
+    counts.put({"epoch": 1, "step": 4} | {name: 2.0**20 + i for i, name in enumerate(verdict_columns()[2:])})
+    counts.write()
 
 
 def test_whole_numbers_floats_and_gaps_are_written_so_that_types_can_be_told(tmp_path):

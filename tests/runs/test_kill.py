@@ -18,6 +18,7 @@ from doggan.runs import Run, start_run, train
 
 WAIT = 120.0  # seconds
 UNFINISHED = ".unfinished-"
+STEPS_AN_EPOCH = 15
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def wait_for(condition, process):
 
 
 def steps(run):
-    found = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in (run / "checkpoints").glob("step-*.npz"))
+    found = (
+        re.fullmatch(r"step-(\d+)(?:-within)?\.npz", path.name) for path in (run / "checkpoints").glob("step-*.npz")
+    )
     return tuple(sorted(int(match[1]) for match in found if match))
 
 
@@ -99,15 +102,20 @@ def killed_again_and_again(run, arguments, kills, longest, seed):
         yield kill(process, run, rng.uniform(0, longest), within_write=number % 2 == 1)
 
 
+def inside_an_epoch(kill):
+    return max(kill.steps) % STEPS_AN_EPOCH > 0
+
+
 def check(folder, images, data):
     """Train the killed run to its end, and one that was neither killed nor saved within epochs; and compare."""
     run = Run.open(folder)
-    assert str(train(run, images, progress=False)) == f"trained all {15 * run.config.train.epochs} steps"
+    assert str(train(run, images, progress=False)) == f"trained all {STEPS_AN_EPOCH * run.config.train.epochs} steps"
     rarely = override(run.config, ("train.checkpoint_minutes=0",))
     whole = start_run(folder.with_name("whole"), rarely, images, data)
     train(whole, images, progress=False)
     assert_equal_runs(whole, run)
-    assert [int(row["step"]) for row in rows(run)] == [15 * epoch for epoch in range(run.config.train.epochs + 1)]
+    steps = [STEPS_AN_EPOCH * epoch for epoch in range(run.config.train.epochs + 1)]
+    assert [int(row["step"]) for row in rows(run)] == steps
     assert not writing(folder)
 
 
@@ -117,6 +125,7 @@ def test_a_process_killed_three_times_ends_as_one_that_never_was(settings, tmp_p
     kills = list(killed_again_and_again(run, arguments, kills=3, longest=0.3, seed=time.time_ns()))
     print(*kills, sep="\n")
     assert any("step-" in name or "best-" in name for name in kills[1].writing)
+    assert any(inside_an_epoch(kill) for kill in kills)
     check(run, images, tmp_path / "tiny.npz")
 
 
@@ -124,12 +133,14 @@ def test_a_process_killed_three_times_ends_as_one_that_never_was(settings, tmp_p
 def test_a_process_killed_twenty_times_ends_as_one_that_never_was(settings, tmp_path, capsys):
     images, arguments = settings(epochs=40)
     run = tmp_path / "broken"
-    during = 0
+    during = inside = 0
     for number, killed in enumerate(killed_again_and_again(run, arguments, kills=20, longest=0.4, seed=5), start=1):
         during += bool(killed.writing)
+        inside += inside_an_epoch(killed)
         with capsys.disabled():
             print(f"\nkill {number:2}: {killed}", end="", flush=True)
     assert during >= 10
+    assert inside >= 10
     check(run, images, tmp_path / "tiny.npz")
     with capsys.disabled():
         print("\nresumed to the end: equal to the run that was not killed, bit for bit")

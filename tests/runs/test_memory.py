@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS, WARM_UP = 2000, 1000
+STEPS, WARM_UP = 2000, 500
 LIMIT = 2048  # bytes a step; one MiB more for the allocator, in the middle, is 800 of them
 # Trains a run in an own process and prints its resident memory by step; a leak is so many bytes kept a step.
 PROGRAM = """
@@ -23,7 +23,7 @@ from doggan.runs import start_run, train
 from doggan.runs.recorder import Recorder
 
 folder, recipe, leak = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-n, epochs = 400, 15
+n, epochs = 1000, 5
 rng = np.random.default_rng(0)
 images = ImageSet(
     images=rng.integers(0, 256, (n, 32, 32, 3)).astype(np.uint8),
@@ -34,7 +34,7 @@ images = ImageSet(
     split=np.zeros(n, np.uint8),
 )
 settings = (
-    *(f"train.epochs={epochs}", "train.sample_every=3", "train.score_every=3", "train.checkpoint_minutes=0.02"),
+    *(f"train.epochs={epochs}", "train.sample_every=1", "train.score_every=1", "train.checkpoint_minutes=0.02"),
     *("train.batch_size=2", "generator.base_depth=2", "generator.widths=[2, 2]", "discriminator.widths=[2, 2]"),
 )
 run = start_run(folder, load_recipe(recipe, settings), images, folder / "tiny.npz")

@@ -9,7 +9,7 @@ import pytest
 from doggan.errors import DogganError
 from doggan.recipes import flatten, load_recipe, override
 from doggan.runs import Run, start_run
-from doggan.runs.overrides import SAFE, check_changes, identity, why_not
+from doggan.runs.overrides import SAFE, changes, check_changes, identity, why_not
 from doggan.runs.resume import override_run
 
 
@@ -26,6 +26,12 @@ def test_every_setting_is_safe_or_has_a_reason(tiny_recipe):
         assert (why_not(config, key) is None) == (key in SAFE), key
     assert "trained so far" in why_not(config, "g_optimizer.lr")
     assert "on the disk" in why_not(config, "generator.bn.momentum")
+
+
+def test_changes_name_each_setting_by_its_dotted_key():
+    old, new = load_recipe("dogs-dcgan"), load_recipe("dogs-dcgan", ("train.epochs=3", "generator.bn.momentum=0.9"))
+    assert changes(old, new) == {"generator.bn.momentum": (0.99, 0.9), "train.epochs": (280, 3)}
+    assert changes(old, old) == {}
 
 
 @pytest.mark.parametrize(
@@ -100,9 +106,9 @@ def test_what_changed_is_written_with_the_step(run, tiny_images):
     }
 
 
-def test_an_override_that_changes_nothing_writes_nothing(run, tiny_images):
+def test_an_override_that_changes_nothing_checks_and_writes_nothing(run):
     before = (run.folder / "config.json").stat().st_mtime_ns
-    assert override_run(run, ("train.keep=2",), tiny_images) == run
+    assert override_run(run, ("train.keep=2",), data=None) is run
     assert (run.folder / "config.json").stat().st_mtime_ns == before
 
 
@@ -126,11 +132,16 @@ def test_the_identity_is_that_of_the_weights(tiny_recipe):
         assert identity(config, "a") != identity(override(config, (setting,)), "a")
 
 
+@pytest.mark.usefixtures("fast")
 def test_the_command_resumes_with_equal_settings_and_overrides_safe_ones(doggan, tiny_images, tiny_recipe, tmp_path):
     data, run = tmp_path / "tiny.npz", tmp_path / "run"
     tiny_images.save(data)
+    one_layer = [word for name in ("generator.base_size=16", "generator.widths=[4]", "generator.strides=[2]",
+                                   "generator.batch_norm=[true]", "generator.dropout=[0]", "discriminator.widths=[4]",
+                                   "discriminator.strides=[2]", "discriminator.batch_norm=[true]",
+                                   "discriminator.dropout=[0]") for word in ("--set", name)]  # fmt: skip
     settings = ("--set", "train.epochs=1", "--set", "train.score_every=0", "--set", "lr.schedule=constant",
-                "--set", "train.sample_every=0")  # fmt: skip
+                "--set", "train.sample_every=0", *one_layer)  # fmt: skip
     assert doggan("train", data, "-r", tiny_recipe, "-o", run, *settings, "--quiet", "--on-collapse", "stop")[0] == 0
     assert Run.open(run).config.train.on_collapse == "stop"
 

@@ -10,7 +10,8 @@ import pytest
 from run_checks import arrays, assert_equal_runs, rows, stop_at, unasked
 
 from doggan.errors import DogganError
-from doggan.runs import Run, build_gan, train
+from doggan.runs import Run, train
+from doggan.runs.build import build_gan
 from doggan.runs.health import Health
 from doggan.runs.rollback import FACTOR, Rollback, roll_back
 from doggan.runs.stop import Stop
@@ -106,7 +107,7 @@ def kill_when_files_are_removed(patch):
 
 
 def kill_before_training_goes_on(patch):
-    patch.setattr(Checkpoints, "restore_newest", kill)
+    patch.setattr(Checkpoints, "newest", kill)
 
 
 def test_kills_on_the_way_change_nothing_nor_does_a_stop_after_it(start, tiny_images, monkeypatch, expected):
@@ -185,7 +186,7 @@ def test_losses_that_are_no_numbers_are_rolled_back_too(start, tiny_images, monk
 
     monkeypatch.setattr(Health, "on_train_batch_end", on_train_batch_end)
     assert str(train(run, tiny_images, progress=False)) == "trained all 16 steps"
-    assert capsys.readouterr().err.startswith("step 9: the losses are no longer numbers; back to step 8")
+    assert capsys.readouterr().err.startswith("step 9: losses or weights are no longer numbers; back to step 8")
 
 
 def spoil(run, step):
@@ -203,22 +204,20 @@ def test_only_a_checkpoint_that_is_whole_and_all_numbers_is_gone_back_to(start, 
     spoil(run, 12)
     newest = run.checkpoints.find("newest")
     newest.write_bytes(newest.read_bytes()[:-100])
-    gan = build_gan(run.config, run.image_shape, 4)
     collapse = SimpleNamespace(step=16, sound_until=16, collapse="it collapsed")
-    assert roll_back(run, gan, collapse, 4) == 8
+    assert roll_back(run, collapse, 4) == 8
     assert [step for step, _ in run.checkpoints.saved()] == [0, 4, 8, 16]  # the damaged one is set aside when it is met
     assert list(run.sheets()) == [0, 1, 2]
-    assert roll_back(run, gan, collapse, 4) is None
+    assert roll_back(run, collapse, 4) is None
 
 
 def test_it_goes_back_to_the_newest_state_that_was_sound_else_to_the_oldest(start, tiny_images):
     run = start("run", *SETTINGS, "train.keep=5", "train.score_every=0")
     train(run, tiny_images, progress=False)
-    gan = build_gan(run.config, run.image_shape, 4)
     run.checkpoints.find("0").unlink()
     for sound_until, to_step in ((16, 16), (11, 8), (3, 4)):
         collapse = SimpleNamespace(step=16, sound_until=sound_until, collapse="it collapsed")
-        assert roll_back(run, gan, collapse, 4) == to_step
+        assert roll_back(run, collapse, 4) == to_step
         assert run.checkpoints.saved()[-1][0] == to_step
         (run.folder / "rollback.json").unlink()
 

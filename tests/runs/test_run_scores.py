@@ -108,8 +108,9 @@ def test_a_run_that_is_killed_wherever_its_scores_are_written_ends_like_one_that
     assert float(table[2]["kimg"]) == 0.04
     assert float(table[2]["g_lr"]) > 0
     trained = {int(row["step"]): float(row["random-kid"]) for row in table[1:] if row["random-kid"]}
-    assert load_generator(whole, "best")[1] == min(trained, key=trained.get)
-    assert broken.checkpoints.best_score() == min(trained.values())
+    best = min(trained, key=trained.get)
+    assert load_generator(whole, "best")[1] == best
+    assert broken.checkpoints.best() == (best, trained[best])
 
     assert "random-kid" not in rows(plain)[0]
     assert not list(plain.folder.glob("scores.*"))
@@ -131,7 +132,7 @@ def test_the_metrics_asked_for_have_columns_under_the_names_of_their_extractor(
     table = rows(run)
     assert list(table[0])[-len(names) :] == names
     assert all(row[name] for row in table for name in names)
-    assert run.checkpoints.best_score() == float(table[-1]["fid"])
+    assert run.checkpoints.best() == (4, float(table[-1]["fid"]))
 
     said = "fake, 16 samples against 32 training crops, distance to 32 training crops"
     assert capsys.readouterr().out.splitlines()[0] == f"scores: {said}"

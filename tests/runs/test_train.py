@@ -28,7 +28,8 @@ def test_a_run_leaves_everything_it_promises(start, tiny_images, capsys):
     assert written == {
         "config.json", "metrics.csv", "losses.png", "losses-epoch.png", "scores.json", "scores.png", "samples.gif",
         "histograms.csv", "verdicts.png", "samples/latest.png", "checkpoints/best.npz",
-        *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)), *(f"checkpoints/step-{s:08d}.npz" for s in (12, 16)),
+        *(f"samples/epoch-{epoch:04d}.png" for epoch in range(5)),
+        *(f"checkpoints/step-{s:08d}.npz" for s in (0, 12, 16)),
     }  # fmt: skip
     table = rows(run)
     assert ",".join(table[0]) == (
@@ -83,7 +84,7 @@ def test_the_rates_in_the_table_follow_the_formula(start, tiny_images):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("stops", [pytest.param([2], marks=pytest.mark.both_backends), [4, 5, 6, 13]])
+@pytest.mark.parametrize("stops", [pytest.param([2], marks=pytest.mark.both_backends), [4, 6, 13]])
 def test_stopping_anywhere_and_resuming_equals_not_stopping(start, tiny_images, monkeypatch, stops):
     whole, broken = start("whole"), start("broken")
     train(whole, tiny_images, progress=False)
@@ -205,7 +206,8 @@ def test_history_drops_what_lies_beyond_the_checkpoint(tmp_path):
     path = tmp_path / "metrics.csv"
     history = History(path, [], columns(scores=["kid"]))
     for step in (0, 4, 8):
-        history.add({"epoch": step // 4, "step": step, "g_loss": 1.5})
+        history.put({"epoch": step // 4, "step": step, "g_loss": 1.5})
+    history.write()
     again = History.until(path, 4, columns(scores=["kid"]))
     assert [row["step"] for row in again.rows] == [0, 4]
     assert again.rows[1]["g_loss"] == 1.5
@@ -222,8 +224,9 @@ def test_history_completes_a_row_and_keeps_columns_it_does_not_know(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("epoch,step,kid\n0,0,0.5\n")  # as an older doggan named it
     history = History.until(path, 4, columns(scores=["random-kid"]))
-    history.add({"epoch": 1, "step": 4, "g_loss": 1.5})
-    history.add({"epoch": 1, "step": 4, "random-kid": 0.25})
+    history.put({"epoch": 1, "step": 4, "g_loss": 1.5})
+    assert history.put({"epoch": 1, "step": 4, "g_loss": 1.5, "random-kid": 0.25}).keys() == {"random-kid"}
+    history.write()
     assert history.has("random-kid", 4)
     with path.open() as file:
         table = list(csv.DictReader(file))

@@ -52,9 +52,11 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=2)
     for step, score in ((1, 0.5), (2, 0.2), (3, None), (4, 0.3), (5, float("nan"))):
         gan.step.assign(step)
-        checkpoints.save(gan, score)
+        if score is not None:
+            assert checkpoints.save_best(gan, score) is (step < 3)
+        checkpoints.save(gan)
     assert [step for step, _ in checkpoints.saved()] == [4, 5]
-    assert checkpoints.best_score() == 0.2
+    assert checkpoints.best() == (2, 0.2)
     generator = make_gan().generator
     assert restore_generator(generator, checkpoints.find("best"))[0] == 2
     assert restore_generator(generator, checkpoints.find("newest"))[0] == 5
@@ -143,39 +145,57 @@ def test_the_newest_inside_an_epoch_pushes_out_none_at_the_end_of_one(tmp_path):
     assert restored_step(checkpoints) == 7
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_one_more_is_kept_to_go_back_to_where_the_newest_may_be_unsound(tmp_path, keep):
+    """As samples are looked at every 5 steps, and epochs have 2."""
+    gan, checkpoints = make_gan(), Checkpoints(tmp_path, keep=keep)
+    for step in range(21):
+        gan.step.assign(step)
+        sound = step // 5 * 5
+        checkpoints.save(gan, within=step % 2 > 0, sound=sound)
+        kept = [saved for saved, _ in checkpoints.saved()]
+        newest = list(range(0, step + 1, 2))[-keep:]
+        assert kept == sorted({sound // 2 * 2, *newest, step})
+
+
 def test_another_run_s_checkpoint_is_set_aside(tmp_path, capsys):
     gan = make_gan()
     for step, identity in ((1, "this"), (2, None), (3, "other")):  # as an older doggan wrote the second
         gan.step.assign(step)
-        Checkpoints(tmp_path, 9, identity).save(gan, score=0.1 if step == 3 else None)
+        Checkpoints(tmp_path, 9, identity).save(gan)
+    Checkpoints(tmp_path, 9, "other").save_best(gan, 0.1)
     mine = Checkpoints(tmp_path, 9, "this")
     assert restored_step(mine) == 2
     assert "is another run's" in capsys.readouterr().err
     assert (tmp_path / "step-00000003.npz.foreign").exists()
-    assert mine.best_score() is None
+    assert mine.best() is None
     assert (tmp_path / "best.npz.foreign").exists()
     (tmp_path / "step-00000002.npz").unlink()
-    with pytest.raises(DogganError, match="damaged or another run's"):
-        Checkpoints(tmp_path, 9, "third").restore_newest(make_gan())
+    for _ in range(2):  # and not from the start, over the tables, the second time
+        with pytest.raises(DogganError, match="damaged or another run's"):
+            Checkpoints(tmp_path, 9, "third").restore_newest(make_gan())
+        assert mine.saved() == []
 
 
 def test_the_best_is_the_last_resort_and_nothing_left_is_an_error(tmp_path):
     gan, checkpoints = make_gan(), Checkpoints(tmp_path)
     gan.step.assign(5)
-    checkpoints.save(gan, score=0.1).write_bytes(b"gone")
+    checkpoints.save_best(gan, 0.1)
+    checkpoints.save(gan).write_bytes(b"gone")
     assert restored_step(checkpoints) == 5
     (tmp_path / "best.npz").write_bytes(b"gone")
-    with pytest.raises(DogganError, match=r"Every checkpoint in .* is damaged"):
-        checkpoints.restore_newest(make_gan())
+    for _ in range(2):
+        with pytest.raises(DogganError, match=r"Every checkpoint in .* is damaged"):
+            checkpoints.restore_newest(make_gan())
 
 
 def test_a_damaged_best_does_not_end_a_run(tmp_path, capsys):
     gan, checkpoints = make_gan(), Checkpoints(tmp_path)
-    checkpoints.save(gan, score=0.1)
+    checkpoints.save_best(gan, 0.1)
     (tmp_path / "best.npz").write_bytes(b"gone")
     gan.step.assign(1)
-    checkpoints.save(gan, score=0.2)
-    assert checkpoints.best_score() == 0.2
+    assert checkpoints.save_best(gan, 0.2)
+    assert checkpoints.best() == (1, 0.2)
     assert "best.npz is damaged" in capsys.readouterr().err
 
 
