@@ -20,11 +20,13 @@ import click
 import keras
 
 from doggan import cli
+from doggan.cli.options import devices_option
 from doggan.config import Config
 from doggan.data.archives import extract
 from doggan.data.imageset import ImageSet
 from doggan.data.layout import find_layout
 from doggan.data.prepare import prepare
+from doggan.devices import ONE, Devices, open_devices
 from doggan.errors import DogganError
 from doggan.evaluation import Evaluation, Generated, score
 from doggan.metrics.inception import Inception, find_inception, load_inception
@@ -69,6 +71,7 @@ def kaggle_submit(
     overrides: tuple[str, ...] = (),
     count: int = 10_000,
     bn_samples: int = 0,
+    devices: Devices = ONE,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Evaluation | None:
@@ -86,6 +89,7 @@ def kaggle_submit(
         recipe, overrides: what to train; see `doggan.recipes.load_recipe`.
         count: pictures in the zip.
         bn_samples: z that batch norm's statistics are re-estimated on before sampling; 0 takes those of training.
+        devices: those to train on.
         progress: show bars and epoch lines.
         say: takes each line of the report.
 
@@ -110,9 +114,10 @@ def kaggle_submit(
         photographs = list(find_layout(folder).photographs.values())
 
         weights = inception.source if inception is not None and _trains_with_inception(config) else None
-        run = _open_run(output / "run", config, data, data_path, weights)
+        run = _open_run(output / "run", config, data, data_path, weights, devices)
         reserve = _reserve(run, inception, count, bn_samples, len(photographs), deadline, say)
-        outcome = train(run, data, weights=weights, deadline=deadline - reserve.seconds, progress=progress)
+        until = deadline - reserve.seconds
+        outcome = train(run, data, weights=weights, deadline=until, progress=progress, devices=devices)
         say(str(outcome))
         _write_zip(run, zip_path, count, bn_samples, progress, say)
         outcome.raise_if_interrupted()
@@ -134,10 +139,12 @@ def _trains_with_inception(config: Config) -> bool:
     return config.train.extractor == "inception" and scores_wanted(config)
 
 
-def _open_run(folder: Path, config: Config, data: ImageSet, data_path: Path, weights: Path | None) -> Run:
+def _open_run(
+    folder: Path, config: Config, data: ImageSet, data_path: Path, weights: Path | None, devices: Devices
+) -> Run:
     """The run of an earlier call with the same output, or a new one."""
     if not (folder / "config.json").exists():
-        return start_run(folder, config, data, data_path, weights=weights)
+        return start_run(folder, config, data, data_path, weights=weights, devices=devices)
     run = Run.open(folder)
     run.check_settings(config)
     return run
@@ -263,6 +270,7 @@ def _reestimating(generator: keras.Model, bn_samples: int, rate: float) -> float
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; may be repeated.")
 @click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures in the zip.")
 @click.option("--bn-samples", type=click.IntRange(min=0), default=0, help="z to re-estimate batch norm on; 0: do not.")
+@devices_option
 @click.option("--quiet", "-q", is_flag=True, help="No bars, no epoch lines.")
 def command(
     source: Path,
@@ -272,6 +280,7 @@ def command(
     overrides: tuple[str, ...],
     count: int,
     bn_samples: int,
+    devices: int | None,
     quiet: bool,
 ) -> None:
     """Prepare, train within the budget, write images.zip and score it."""
@@ -283,6 +292,7 @@ def command(
         overrides=overrides,
         count=count,
         bn_samples=bn_samples,
+        devices=open_devices(devices),
         progress=not quiet,
         say=lambda text: click.echo(text),
     )

@@ -26,6 +26,8 @@ CASES = ("plain", "wgan-gp", "alternating", "lazy r1, replay", "adam, r2")
 ADAM = ("adam, r2",)
 RELATIVISTIC = ("lazy r1, replay",)
 
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}  # XLA optimises steps for seconds that are run a few times
+
 pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install 'doggan[jax]'"
@@ -44,7 +46,7 @@ def results(tmp_path_factory):
     for backend in ("tensorflow", "jax"):
         runs[backend] = subprocess.Popen(
             [sys.executable, "-m", "tests.parity.parity_step", folder / f"{backend}.npz"],
-            env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+            env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"} | QUICK,
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -79,7 +79,7 @@ class Checkpoints:
 
         Args:
             gan: what is saved.
-            extras: arrays that come back from `restore_newest` with the variables.
+            extras: arrays that come back from `restore` with the variables.
             within: the step is not the end of an epoch, or of one whose checkpoint is to be kept.
             sound: a step up to which training will be found sound whatever is found later; the newest end of an epoch
                 up to there is kept. None keeps none for that.
@@ -121,15 +121,6 @@ class Checkpoints:
         except (DamagedCheckpoint, ForeignCheckpoint) as error:
             _set_aside(best, error, "and the next one that is scored takes its place")
             return None
-
-    def restore_newest(self, gan: GAN) -> dict[str, NDArray[np.float64]] | None:
-        """Restore the `newest` checkpoint and return its extras; None where the folder has none.
-
-        Raises:
-            DogganError: none of them can be used, or they belong to another recipe.
-        """
-        path = self.newest()
-        return None if path is None else restore(gan, path, self.identity)
 
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole and this run's; None where the folder has none.

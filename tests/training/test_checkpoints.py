@@ -89,9 +89,15 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path,
     assert restored_step(checkpoints) == 1
 
 
+def restore_newest(checkpoints, gan):
+    """As `train` does it."""
+    path = checkpoints.newest()
+    return None if path is None else restore(gan, path, checkpoints.identity)
+
+
 def restored_step(checkpoints):
     gan = make_gan()
-    assert checkpoints.restore_newest(gan) is not None
+    assert restore_newest(checkpoints, gan) is not None
     return int(to_numpy(gan.step))
 
 
@@ -173,7 +179,7 @@ def test_another_run_s_checkpoint_is_set_aside(tmp_path, capsys):
     (tmp_path / "step-00000002.npz").unlink()
     for _ in range(2):  # and not from the start, over the tables, the second time
         with pytest.raises(DogganError, match="damaged or another run's"):
-            Checkpoints(tmp_path, 9, "third").restore_newest(make_gan())
+            restore_newest(Checkpoints(tmp_path, 9, "third"), make_gan())
         assert mine.saved() == []
 
 
@@ -186,7 +192,7 @@ def test_the_best_is_the_last_resort_and_nothing_left_is_an_error(tmp_path):
     (tmp_path / "best.npz").write_bytes(b"gone")
     for _ in range(2):
         with pytest.raises(DogganError, match=r"Every checkpoint in .* is damaged"):
-            checkpoints.restore_newest(make_gan())
+            restore_newest(checkpoints, make_gan())
 
 
 def test_a_damaged_best_does_not_end_a_run(tmp_path, capsys):
@@ -202,7 +208,7 @@ def test_a_damaged_best_does_not_end_a_run(tmp_path, capsys):
 def test_extras_come_back(tmp_path):
     gan, checkpoints = make_gan(), Checkpoints(tmp_path)
     checkpoints.save(gan, extras={"g_loss": np.array([1.5, 2.5]), "seconds": np.array(3.0)})
-    extras = checkpoints.restore_newest(make_gan())
+    extras = restore_newest(checkpoints, make_gan())
     np.testing.assert_array_equal(extras["g_loss"], [1.5, 2.5])
     assert extras["seconds"] == 3.0
 
@@ -215,7 +221,7 @@ def test_an_older_checkpoint_has_no_histograms_and_is_continued_with_empty_ones(
     assert len(old) == len(values(gan)) - 2
     path = tmp_path / "step-00000009.npz"
     np.savez(path, meta=np.array('{"format_version": 1, "score": null}'), **old)
-    assert Checkpoints(tmp_path, identity="this").restore_newest(other) == {}
+    assert restore_newest(Checkpoints(tmp_path, identity="this"), other) == {}
     for key, value in values(other).items():
         np.testing.assert_array_equal(value, old.get(key, np.zeros_like(value)))
     del old["step"]
@@ -228,12 +234,12 @@ def test_a_newer_format_is_not_taken_for_damage(tmp_path):
     path = tmp_path / "step-00000001.npz"
     np.savez(path, meta=np.array('{"format_version": 99, "score": null}'), step=np.int32(1))
     with pytest.raises(DogganError, match="newer doggan"):
-        Checkpoints(tmp_path).restore_newest(make_gan())
+        restore_newest(Checkpoints(tmp_path), make_gan())
     assert path.exists()
 
 
 def test_an_empty_folder_restores_nothing(tmp_path):
-    assert Checkpoints(tmp_path / "absent").restore_newest(make_gan()) is None
+    assert restore_newest(Checkpoints(tmp_path / "absent"), make_gan()) is None
 
 
 def test_another_network_is_refused_before_anything_is_assigned(tmp_path):
@@ -290,9 +296,9 @@ def test_a_run_that_keeps_an_average_does_not_continue_without_it(tmp_path):
     checkpoints.save(gan)
     remedy = {"ema": {"half_life": 0.0}}
     with pytest.raises(DogganError, match=f'holds no average .* add {json.dumps(remedy)[1:-1]} to "config"'):
-        checkpoints.restore_newest(make_gan(ema=Ema()))
+        restore_newest(checkpoints, make_gan(ema=Ema()))
     again = make_gan(ema=config_from_dict(remedy, "config.json").ema)
-    assert checkpoints.restore_newest(again) is not None
+    assert restore_newest(checkpoints, again) is not None
     np.testing.assert_array_equal(weights(again.generator)[0], weights(gan.generator)[0])
 
 
