@@ -8,6 +8,7 @@ import numpy as np
 
 from doggan.errors import DogganError
 from doggan.files import atomic_path
+from doggan.plots.sheets import read_png
 from doggan.plots.style import INK
 
 if TYPE_CHECKING:
@@ -65,13 +66,12 @@ def write_gif(
 
 def _read_frames(paths: Sequence[Path]) -> list["Image.Image"]:
     """RGB pictures of one size."""
-    import imageio.v3 as imageio
     from PIL import Image
 
     frames: list[Image.Image] = []
     for path in paths:
         try:
-            frames.append(Image.fromarray(imageio.imread(path, plugin="pillow", mode="RGB")))
+            frames.append(Image.fromarray(read_png(path)))
         except OSError as error:
             raise DogganError(f"{path} cannot be read as a frame of the GIF: {error}.") from None
         if frames[-1].size != frames[0].size:

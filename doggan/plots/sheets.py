@@ -58,6 +58,17 @@ def save_png(path: str | Path, picture: NDArray[np.uint8]) -> None:
         temporary.write_bytes(data)
 
 
+def read_png(path: Path) -> NDArray[np.uint8]:
+    """A picture that `save_png` wrote, uint8 [H, W, 3], RGB.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    import imageio.v3 as imageio
+
+    return imageio.imread(path, plugin="pillow", mode="RGB")
+
+
 def display_name(class_name: str) -> str:
     """A class name as a person writes it: without the synset, spaces for underscores, a capital first.
 

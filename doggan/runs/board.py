@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
-from doggan.runs.history import STATS, Row
+from doggan.plots.sheets import read_png
+from doggan.runs.history import STATS, Row, bin_columns
 from doggan.training.histogram import BINS
 
 _PACKAGE = "tensorboardX"
@@ -74,7 +75,7 @@ class Board:
         self._writer = EventsWriter(str(folder / "events"))
         scalars = ((int(row["step"]), summary) for row in rows for summary in _scalars(row))
         histograms = ((int(row["step"]), summary) for row in verdicts for summary in _histograms(row))
-        pictures = ((step, _picture(_read_png(path))) for step, path in _some(sheets or {}))
+        pictures = ((step, _picture(read_png(path))) for step, path in _some(sheets or {}))
         self._write(itertools.chain(scalars, histograms, pictures))
 
     def write(self, row: Row, step: int) -> None:
@@ -126,7 +127,7 @@ def _histograms(row: Row) -> Iterator[Any]:
     edges = np.linspace(0, 1, BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     for name in ("d_real", "d_fake"):
-        counts = np.array([row[f"{name}_{i:02d}"] for i in range(BINS)])
+        counts = np.array([row[column] for column in bin_columns(name)])
         yield histogram_raw(
             f"verdicts/{name}",
             min=0.0,
@@ -149,9 +150,3 @@ def _some(sheets: Mapping[int, Path]) -> Iterator[tuple[int, Path]]:
     steps = sorted(sheets)
     chosen = sorted(set(np.linspace(0, len(steps) - 1, _MOST_SHEETS).round().astype(int))) if steps else []
     return ((steps[i], sheets[steps[i]]) for i in chosen)
-
-
-def _read_png(path: Path) -> NDArray[np.uint8]:
-    import imageio.v3 as imageio
-
-    return imageio.imread(path, plugin="pillow", mode="RGB")

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan import plots
-from doggan.runs.history import Row
-from doggan.training.histogram import BINS
+from doggan.runs.history import Row, bin_columns
 
 
 class Figures:
@@ -57,7 +56,7 @@ class Figures:
         """Draw losses and D's judgements by epoch, from the rows of metrics.csv and of histograms.csv."""
         epochs = [row for row in rows if row["step"] % self.steps_per_epoch == 0]
         plots.all_losses(self.folder / "losses.png", epochs)
-        counts = [[[row[f"{name}_{i:02d}"] for i in range(BINS)] for row in verdicts] for name in ("d_real", "d_fake")]
+        counts = [[[row[column] for column in bin_columns(name)] for row in verdicts] for name in ("d_real", "d_fake")]
         plots.all_verdicts(self.folder / "verdicts.png", [row["epoch"] for row in verdicts], *counts)
 
     def _sheet(self, epoch: int) -> Path:

@@ -55,7 +55,12 @@ def verdict_columns() -> tuple[str, ...]:
     `d_real_00` counts D's probabilities of the epoch's real pictures from 0 to 0.05, `d_real_19` those from 0.95 to 1;
     `d_fake_00` to `d_fake_19` those of its fakes.
     """
-    return ("epoch", "step", *(f"{name}_{i:02d}" for name in ("d_real", "d_fake") for i in range(BINS)))
+    return ("epoch", "step", *bin_columns("d_real"), *bin_columns("d_fake"))
+
+
+def bin_columns(name: str) -> list[str]:
+    """The columns of one histogram, "d_real" or "d_fake", from 0 to 1."""
+    return [f"{name}_{i:02d}" for i in range(BINS)]
 
 
 @dataclass

@@ -6,7 +6,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from doggan.layers.spectral import SpectralNorm
-from doggan.runs.history import Row
+from doggan.runs.history import Row, bin_columns
 from doggan.training.backend import to_numpy
 from doggan.training.gan import GAN
 
@@ -33,9 +33,9 @@ class Readings(NamedTuple):
     def verdicts(self) -> Row:
         """The counts under their names in histograms.csv."""
         return {
-            f"{name}_{i:02d}": float(count)
+            column: float(count)
             for name, counts in (("d_real", self.on_real), ("d_fake", self.on_fake))
-            for i, count in enumerate(counts)
+            for column, count in zip(bin_columns(name), counts, strict=True)
         }
 
 

@@ -5,6 +5,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from doggan.config import Config
 from doggan.data.batches import choose
 from doggan.data.imageset import ImageSet
@@ -105,15 +108,13 @@ def load_scoring(
     extractor = load_extractor(settings.extractor, weights)
     heldout = data.heldout()
     split, compared = ("held-out", heldout) if len(heldout) >= FEWEST_HELDOUT else ("training", data.training())
-    corner = (data.image_shape[0] - size) // 2
-    window = slice(corner, corner + size)
-    real = compared.images[choose(len(compared), SCORED_REAL, config.seed)][:, window, window]
+    real = centres(compared.images[choose(len(compared), SCORED_REAL, config.seed)], size)
     check_counts(settings.metrics, generated=settings.score_samples, real=len(real))
     scorer = Scorer(
         extractor,
         real,
         settings.metrics,
-        training=training.images[:, window, window],
+        training=centres(training.images, size),
         # Random features cost too little to be worth keeping.
         cache=None if settings.extractor == "random" else FeatureCache(),
         progress=progress,
@@ -123,3 +124,10 @@ def load_scoring(
         scorer,
         Comparison(extractor.name, settings.score_samples, len(real), split, learned),
     )
+
+
+def centres(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The middle of each picture: a view [N, size, size, C] of [N, H, H, C]."""
+    corner = (images.shape[1] - size) // 2
+    window = slice(corner, corner + size)
+    return images[:, window, window]

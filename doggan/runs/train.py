@@ -31,7 +31,7 @@ from doggan.runs.outcome import Outcome
 from doggan.runs.parts import EpochInParts
 from doggan.runs.recorder import Recorder
 from doggan.runs.rollback import FACTOR, Rollback, roll_back, settings_of
-from doggan.runs.scores import Scoring, load_scoring
+from doggan.runs.scores import Scoring, centres, load_scoring
 from doggan.runs.stop import Agreement, Stop
 from doggan.sampling import generate
 from doggan.training.backend import has_accelerator, to_numpy
@@ -302,10 +302,7 @@ def _scores(
 
 def _some_pictures(job: _Job) -> NDArray[np.uint8]:
     """Training pictures that samples are compared with, as the discriminator sees their middle."""
-    size = job.plan.image_size
-    corner = (job.plan.stored_size - size) // 2
-    window = slice(corner, corner + size)
-    return job.images.images[choose(len(job.images), LOOKED_AT, job.plan.seed)][:, window, window]
+    return centres(job.images.images[choose(len(job.images), LOOKED_AT, job.plan.seed)], job.plan.image_size)
 
 
 def _goes_back(job: _Job, health: Health) -> bool:
