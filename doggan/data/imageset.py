@@ -137,8 +137,10 @@ class ImageSet:
             ) from None
 
 
-def hash_images(images: NDArray[np.uint8]) -> str:
-    """sha256 of the pictures' shape and bytes."""
+def hash_images(images: NDArray[np.uint8], labels: NDArray[np.int32] | None = None) -> str:
+    """sha256 of the pictures' shape and bytes, and of the labels where they matter too."""
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images).data)
+    if labels is not None:
+        digest.update(labels.astype("<i4").tobytes())
     return digest.hexdigest()

@@ -71,31 +71,32 @@ def find_layout(source: str | os.PathLike[str]) -> Layout:
     )
     annotation_folder = _only_one(source, found["annotation"], "annotations", "Annotation/<synset-breed>/<id>")
     kind = "stanford" if photograph_folder in found["stanford"] else "kaggle"
-    photographs, twice = _by_id(_FILES_OF[kind](photograph_folder))
-    annotations, twice_annotated = _by_id(_FILES_OF["annotation"](annotation_folder))
+    photographs, twice = by_id(_FILES_OF[kind](photograph_folder))
+    annotations, twice_annotated = by_id(_FILES_OF["annotation"](annotation_folder))
     return Layout(kind, photograph_folder, annotation_folder, photographs, annotations, (*twice, *twice_annotated))
 
 
-def _is_photograph(path: Path) -> bool:
+def is_photograph(path: Path) -> bool:
+    """Whether its name ends as a picture's does, in upper or lower case."""
     return path.suffix.lower() in PHOTOGRAPH_SUFFIXES
 
 
 def _flat_photographs(folder: Path) -> Iterator[Path]:
-    return (path for path in _entries(folder)[1] if _is_photograph(path))
+    return (path for path in entries(folder)[1] if is_photograph(path))
 
 
 def _breed_photographs(folder: Path) -> Iterator[Path]:
-    return (path for path in _breed_files(folder) if _is_photograph(path))
+    return (path for path in _breed_files(folder) if is_photograph(path))
 
 
 def _annotation_files(folder: Path) -> Iterator[Path]:
-    return (path for path in _breed_files(folder) if not _is_photograph(path))
+    return (path for path in _breed_files(folder) if not is_photograph(path))
 
 
 def _breed_files(folder: Path) -> Iterator[Path]:
-    for breed in _entries(folder)[0]:
+    for breed in entries(folder)[0]:
         if BREED_FOLDER.fullmatch(breed.name):
-            yield from _entries(breed)[1]
+            yield from entries(breed)[1]
 
 
 _PUBLISHED_NAMES = {
@@ -123,18 +124,28 @@ def _folders(source: Path) -> Iterator[Path]:
         seen.add(real)
         yield folder
         if depth < _MAX_DEPTH:
-            queue.extend((child, depth + 1) for child in _entries(folder)[0] if not BREED_FOLDER.fullmatch(child.name))
+            queue.extend((child, depth + 1) for child in entries(folder)[0] if not BREED_FOLDER.fullmatch(child.name))
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(folders, files) directly in `folder`, each sorted by name, without hidden ones."""
+def entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(folders, files) directly in `folder`, each sorted by name, without hidden ones.
+
+    A link that leads nowhere counts as a file, so that whoever opens it says so. Pipes and devices are neither.
+
+    Raises:
+        DogganError: it cannot be listed.
+    """
     try:
         with os.scandir(folder) as scan:
             entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda e: e.name)
-            folders = [folder / entry.name for entry in entries if entry.is_dir()]
-            return folders, [folder / entry.name for entry in entries if entry.is_file()]
+            folders = [folder / entry.name for entry in entries if not _leads_nowhere(entry) and entry.is_dir()]
+            return folders, [folder / entry.name for entry in entries if _leads_nowhere(entry) or entry.is_file()]
     except OSError as error:
         raise DogganError(f"{folder} cannot be listed ({error.strerror}); make it readable.") from None
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def _only_one(source: Path, folders: list[Path], what: str, pattern: str) -> Path:
@@ -149,13 +160,14 @@ def _only_one(source: Path, folders: list[Path], what: str, pattern: str) -> Pat
     return folders[0]
 
 
-def _by_id(paths: Iterable[Path]) -> tuple[dict[str, Path], list[Fault]]:
-    by_id: dict[str, Path] = {}
+def by_id(paths: Iterable[Path], name_of: Callable[[Path], str] = source_id) -> tuple[dict[str, Path], list[Fault]]:
+    """(id → path in sorted order of the ids, the files whose id another has already)."""
+    found: dict[str, Path] = {}
     faults = []
     for path in paths:
-        name = source_id(path)
-        if name in by_id:
-            faults.append(Fault(Reason.TWICE, name, f"{path} beside {by_id[name]}", path))
+        name = name_of(path)
+        if name in found:
+            faults.append(Fault(Reason.TWICE, name, f"{path} beside {found[name]}", path))
         else:
-            by_id[name] = path
-    return dict(sorted(by_id.items())), faults
+            found[name] = path
+    return dict(sorted(found.items())), faults

@@ -1,18 +1,12 @@
 """`prepare`: photographs and annotations in, one `ImageSet` file out."""
 
-import hashlib
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from doggan.data.annotations import (
     Annotation,
@@ -21,16 +15,16 @@ from doggan.data.annotations import (
     class_names,
     parse_annotation,
 )
+from doggan.data.arguments import check_crop, check_holdout, check_out, check_size, check_workers
 from doggan.data.crops import CROP_RULES, clamp_box, cut, cut_reduced, whole
 from doggan.data.faults import Fault, Reason
-from doggan.data.imageset import HELDOUT, TRAIN, ImageSet
+from doggan.data.imageset import HELDOUT, ImageSet
 from doggan.data.layout import Layout, find_layout
 from doggan.data.photos import REDUCTIONS, EncodedPhotograph, PhotographError, open_photograph, upright
+from doggan.data.split import split_of
 from doggan.data.summary import PrepareSummary
+from doggan.data.threads import map_in_order
 from doggan.errors import DogganError
-
-SIZES = (32, 64, 96, 128)
-_CHUNK = 8  # photographs per task: enough to hide a task's cost, few enough to stop at once
 
 
 def prepare(
@@ -89,7 +83,7 @@ def prepare(
     reader = _Reader(layout, size, crop, fast_decode)
     pictures: list[_Picture] = []
     objects = 0
-    for result in _map_in_order(reader, ids, workers or _cores(), progress):
+    for result in map_in_order(reader, ids, workers, progress):
         faults.extend(result.faults)
         if strict and result.faults:
             raise _strict_error(result.faults[0], layout)
@@ -117,16 +111,6 @@ def prepare(
         faults=tuple(faults),
         seconds=time.perf_counter() - started,
     )
-
-
-def is_heldout(source_id: str, holdout: float) -> bool:
-    """Whether a photograph is held out: a function of its id and the share, of nothing else.
-
-    The first 64 bits of SHA-256 of the id, as a number in [0, 1), are compared with the share; so a larger
-    share holds out the same photographs and some more.
-    """
-    digest = hashlib.sha256(source_id.encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < holdout
 
 
 @dataclass(frozen=True)
@@ -221,34 +205,6 @@ class _Reader:
         return max(reduction for reduction in REDUCTIONS if reduction == 1 or shortest >= reduction * self.size)
 
 
-def _map_in_order(reader: _Reader, ids: list[str], workers: int, progress: bool) -> Iterator[_Result]:
-    """The results in order of `ids`. Stops soon, leaving no thread behind, when the caller stops or fails."""
-    chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
-    # Threads, because decoding and resizing hold no lock and make up nearly all of the time.
-    with (
-        _opencv_single_threaded(),
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(ids), unit="photo", disable=not progress) as bar,
-    ):
-        try:
-            for results in pool.map(lambda chunk: [reader(name) for name in chunk], chunks):
-                yield from results
-                bar.update(len(results))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _opencv_single_threaded() -> Iterator[None]:
-    """Keep OpenCV from splitting each small resize over threads of its own, which compete with ours."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
-
-
 def _image_set(pictures: list[_Picture], layout: Layout, holdout: float, crop: str) -> ImageSet:
     # Names are decided over all breeds annotated, so that they do not depend on which pictures came through.
     names = class_names(path.parent.name for path in layout.annotations.values())
@@ -261,9 +217,7 @@ def _image_set(pictures: list[_Picture], layout: Layout, holdout: float, crop: s
         class_names=tuple(names[folder] for folder in shown),
         source_ids=np.array([picture.source_id for picture in pictures], np.str_),
         boxes=np.array([(r.xmin, r.ymin, r.xmax, r.ymax) for r in regions], np.int32),
-        split=np.array(
-            [HELDOUT if is_heldout(picture.source_id, holdout) else TRAIN for picture in pictures], np.uint8
-        ),
+        split=split_of((picture.source_id for picture in pictures), holdout),
         crop=crop,
     )
 
@@ -276,25 +230,12 @@ def _unpaired(layout: Layout) -> list[Fault]:
     return [Fault(reason, name) for reason, names, others in alone for name in names if name not in others]
 
 
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _check_arguments(size: int, crop: str, holdout: float, workers: int | None, out: Path) -> None:
-    if size not in SIZES:
-        raise DogganError(f"size {size} is not one of {', '.join(map(str, SIZES))}; choose one of them.")
-    if crop not in CROP_RULES:
-        raise DogganError(f"crop {crop!r} is not one of {', '.join(CROP_RULES)}; choose one of them.")
-    if not 0 <= holdout < 1:
-        raise DogganError(f"holdout {holdout} is not a share in [0, 1); 0.1 holds out a tenth.")
-    if workers is not None and workers < 1:
-        raise DogganError(f"workers {workers} is not at least 1; leave it out to use every core.")
-    if out.is_dir():
-        raise DogganError(f"{out} is a folder; name a file in it, such as {out / 'dogs64.npz'}.")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise DogganError(f"{out} cannot be written, since {folder} is not a writable folder; name another.")
+    check_size(size)
+    check_crop(crop, CROP_RULES)
+    check_holdout(holdout)
+    check_workers(workers)
+    check_out(out, "dogs64.npz")
 
 
 def _strict_error(fault: Fault, layout: Layout) -> DogganError:

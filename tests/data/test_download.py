@@ -363,7 +363,7 @@ def test_the_table_of_sources_is_complete():
             for archive in source.archives:
                 transfer.require_http(archive.url)
                 assert 0 < archive.size <= archive.unpacked
-                assert archive.name.endswith((".tar", ".tgz", ".tar.gz"))
+                assert archive.is_kept == (not archive.name.endswith((".tar", ".tgz", ".tar.gz")))
                 if archive.sha256 is None:
                     assert any(source.contents.values()), name
                 else:

@@ -94,3 +94,14 @@ def test_a_second_file_with_an_id_is_left_out_and_named(tmp_path):
     (fault,) = layout.faults
     assert (fault.reason, fault.name) == (Reason.TWICE, "n02085620_7")
     assert BLENHEIM in fault.detail
+
+
+def test_a_link_that_leads_nowhere_is_a_file_to_be_named_later(tmp_path):
+    tree = Tree(tmp_path)
+    tree.dog("n02085620_7")
+    path = tree.photograph_path("n02085620_7")
+    for name in ("n02085620_8", "n02085620_9"):
+        tree.annotation(name)
+    path.with_name("n02085620_8.jpg").symlink_to(tmp_path / "absent.jpg")
+    path.with_name("n02085620_9.jpg").symlink_to("n02085620_9.jpg")
+    assert list(find_layout(tmp_path).photographs) == ["n02085620_7", "n02085620_8", "n02085620_9"]

@@ -17,7 +17,8 @@ from doggan.data.crops import CROP_RULES, cut
 from doggan.data.faults import Fault, Reason
 from doggan.data.imageset import ImageSet
 from doggan.data.photos import read_photograph
-from doggan.data.prepare import is_heldout, prepare
+from doggan.data.prepare import prepare
+from doggan.data.split import is_heldout
 from doggan.data.summary import PrepareSummary
 from doggan.errors import DogganError
 
