@@ -109,10 +109,17 @@ class SpectralNorm:
         return ops.reshape(w, (-1, w.shape[-1]))
 
     def _top_singular_vector(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Where power iteration on W converges to: the eigenvector of WᵀW with the largest eigenvalue."""
+        """Where power iteration on W converges to: the eigenvector of WᵀW with the largest eigenvalue.
+
+        It is Wᵀ times that of WWᵀ, the smaller matrix where there are more columns than rows: for a dense layer from
+        128 to 8192 that takes milliseconds in place of minutes.
+        """
         w = self._weight_matrix()
-        _, eigenvectors = ops.linalg.eigh(ops.matmul(ops.transpose(w), w))  # eigenvalues ascend
-        return ops.cast(ops.reshape(eigenvectors[:, -1], shape), dtype)
+        rows, columns = w.shape
+        gram = ops.matmul(ops.transpose(w), w) if rows >= columns else ops.matmul(w, ops.transpose(w))
+        top = ops.linalg.eigh(gram)[1][:, -1]  # eigenvalues ascend
+        u = top if rows >= columns else self._unit(ops.matmul(top, w))
+        return ops.cast(ops.reshape(u, shape), dtype)
 
     def _add_bias_and_activate(self: Any, y: Any) -> Any:
         if self.use_bias:
