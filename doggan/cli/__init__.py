@@ -7,6 +7,7 @@ from doggan.cli.data import download, look, prepare
 from doggan.cli.scoring import evaluate
 from doggan.cli.startup import EXIT_MISTAKE, load_keras
 from doggan.cli.startup import main as run_command
+from doggan.cli.toy import toy
 from doggan.cli.training import check, demo, sample, submit, train
 
 __all__ = ["EXIT_MISTAKE", "cli", "load_keras", "main"]
@@ -24,7 +25,7 @@ def cli() -> None:
     """
 
 
-for _command in (prepare, look, download, train, sample, submit, check, evaluate, demo):
+for _command in (prepare, look, download, train, sample, submit, check, evaluate, demo, toy):
     cli.add_command(_command)
 
 
