@@ -152,7 +152,10 @@ def _open_run(
 
 def _write_zip(run: Run, path: Path, count: int, bn_samples: int, progress: bool, say: Callable[[str], None]) -> None:
     generator, step, weights = load_generator(run, bn_samples=bn_samples, progress=progress)
-    write_submission(generate(generator, count, seed=run.config.seed, progress=progress), path, count)
+    seed = run.config.seed
+    write_submission(
+        generate(generator, count, seed=seed, classes=run.draw_classes(count, seed), progress=progress), path, count
+    )
     try:
         say(f"{check_submission(path, count)} (step {step}, {weights})")
     except DogganError as error:  # pictures that repeat: the zip stays, so that the kernel still has an output
@@ -234,16 +237,16 @@ def _reserve(
 
     The scores of training are not among it: `train` ends them by the deadline that it is given.
     """
-    generator = build_generator(run.config, run.image_shape[-1])
+    generator = build_generator(run.config, run.image_shape, run.classes)
     rate = sampling_rate(generator)
     pictures = count + run.config.train.samples
     sampling = MARGIN * (pictures / rate + count / PICTURES_PER_SECOND + CLOSING)
     if bn_samples:
-        sampling += MARGIN * _reestimating(generator, bn_samples, rate)
+        sampling += MARGIN * _reestimating(run, generator, bn_samples, rate)
     if inception is None:
         return Reserve(sampling, 0.0)
     left = deadline - time.monotonic() - sampling
-    few = next(iter(generate(generator, 50, seed=0, batch_size=50)))
+    few = next(generate(generator, 50, seed=0, classes=run.draw_classes(50, 0), batch_size=50))
     inception.features(few)  # compiles
     start = time.monotonic()
     inception.features(few)
@@ -254,11 +257,11 @@ def _reserve(
     return Reserve(sampling, scoring)
 
 
-def _reestimating(generator: keras.Model, bn_samples: int, rate: float) -> float:
+def _reestimating(run: Run, generator: keras.Model, bn_samples: int, rate: float) -> float:
     """Seconds to re-estimate batch norm: compiling, by trying it; then a pass per layer, the whole network at most."""
     start = time.monotonic()
     # In a few calls each, or TensorFlow warns of compiling at every other one.
-    reestimate(generator, BATCH_SIZE, seed=0, batch_size=BATCH_SIZE // 4)
+    reestimate(generator, BATCH_SIZE, seed=0, batch_size=BATCH_SIZE // 4, classes=run.draw_classes(BATCH_SIZE, 0))
     return time.monotonic() - start + len(batch_norms(generator)) * bn_samples / rate
 
 

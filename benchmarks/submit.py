@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
 
     keras.utils.set_random_seed(0)
-    generator = build_generator(Generator())
+    generator = build_generator(Generator(), (64, 64, 3))
     with tempfile.TemporaryDirectory() as folder:
         path, reference = Path(folder) / "images.zip", Path(folder) / "reference.zip"
         ways: dict[str, Callable[[], float]] = {

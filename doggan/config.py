@@ -21,16 +21,20 @@ class Init:
 
 @dataclass(frozen=True)
 class Generator:
-    """z → Dense → a base map → transposed convolutions → Dense(channels, tanh) per pixel.
+    """From z, and in conditional networks a class, to a picture; which settings `network` reads is in its module.
 
-    The pictures have side `base_size` times the product of `strides`. A tuple per layer has one entry for each of
-    `widths`.
+    Of `dcgan`: z → Dense → a base map → transposed convolutions → a last layer with tanh. The pictures have side
+    `base_size` times the product of `strides` and `head_stride`. A tuple per layer has one entry for each of `widths`.
     """
 
-    network: str = "dcgan"
+    network: str = "dcgan"  # dcgan | allconv | mlp, or the name of a module of your own; see `doggan.nets`
     latent_dim: int = 128
+    z_distribution: str = "normal"  # normal | uniform, in [0, 1): what the layers see; `z` itself is always normal
+    condition: str = "none"  # how it is told the class: none | embedding | one_hot | batch_norm
+    embedding_dim: int = 10  # of a class, where condition = "embedding"
     base_size: int = 4
     base_depth: int = 128
+    base_norm: bool = False  # batch norm and activation of the base map, too
     widths: tuple[int, ...] = (512, 256, 128, 64, 32)
     strides: tuple[int, ...] = (1, 2, 2, 2, 2)
     kernel: int = 5
@@ -38,15 +42,24 @@ class Generator:
     batch_norm: tuple[bool, ...] = (True, True, True, True, True)
     dropout: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0, 0.0)
     slope: float = 0.0  # of the negative side: 0 is ReLU
+    head: str = "dense"  # the last layer: dense, at every pixel | conv, transposed
+    head_stride: int = 1  # of head = "conv"
+    attention: tuple[int, ...] = ()  # self-attention after these convolutions, counted from 1
+    attention_kind: str = "source"  # source | released; see `doggan.layers.SelfAttention`
     bn: BatchNorm = field(default_factory=BatchNorm)
     init: Init = field(default_factory=Init)
 
 
 @dataclass(frozen=True)
 class Discriminator:
-    """Convolutions → Flatten → Dense 1, a logit. A tuple per layer has one entry for each of `widths`."""
+    """From a picture, and in conditional networks its class, to a logit.
+
+    Of `dcgan`: convolutions → a vector → Dense 1. A tuple per layer has one entry for each of `widths`.
+    """
 
     network: str = "dcgan"
+    condition: str = "none"  # how it is told the class: none | embedding | one_hot | projection
+    embedding_dim: int = 10  # of a class, where condition = "embedding"
     widths: tuple[int, ...] = (64, 64, 128, 256)
     strides: tuple[int, ...] = (1, 2, 2, 2)
     kernel: int = 5
@@ -54,6 +67,9 @@ class Discriminator:
     batch_norm: tuple[bool, ...] = (False, True, True, True)
     dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     slope: float = 0.2
+    head: str = "flatten"  # from the last map to a vector: flatten | sum, over the positions
+    attention: tuple[int, ...] = ()
+    attention_kind: str = "source"
     bn: BatchNorm = field(default_factory=BatchNorm)
     init: Init = field(default_factory=Init)
 
@@ -154,8 +170,11 @@ class Train:
     epochs: int = 280
     batch_size: int = 128
     loss: str = "bce"
+    squash: bool = False  # lsgan only: least squares of the sigmoid of D's output, in place of the output itself
+    fake_labels: str = "batch"  # conditional: classes of the fakes. batch: those of the real pictures | uniform | data
     update: str = "simultaneous"  # simultaneous: both networks from one batch of fakes | alternating: D, then G
     d_steps: int = 1  # alternating: D's updates per G's, each on `batch_size` pictures of its own
+    reuse_z: bool = False  # alternating: G learns from the z that D was updated on last, not from new ones
     replay: int = 0  # one fake a step goes into a buffer of this size; once full, D learns from it, and it is emptied
     precision: str = "float32"  # float32 | bfloat16 | float16 (with loss scaling): of the layers' arithmetic
     steps_per_execution: int = 0  # steps in one call of the compiled function, at most; 0: 1 on a CPU, else 32

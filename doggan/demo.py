@@ -126,7 +126,7 @@ def demo(
     say("training a narrow DCGAN")
     config = load_recipe(recipe, (*overrides, f"seed={seed}"))
     run = runs.start_run(out / "run", config, data, data_path)
-    untrained = runs.build_generator(run.config, run.image_shape[-1])
+    untrained = runs.build_generator(run.config, run.image_shape)
     before = _sample(untrained, MEASURED, seed + 1)
     outcome = runs.train(run, data, progress=progress)
     outcome.raise_if_interrupted()

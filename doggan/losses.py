@@ -206,6 +206,20 @@ def rahinge(real: Any, fake: Any, targets: Targets) -> tuple[Any, Any]:
     return g_loss, d_loss
 
 
+def squashed(loss: Loss) -> Loss:
+    """`loss` of the sigmoids of the logits: what a tutorial's discriminator with a sigmoid at its end gives.
+
+    Meant for `lsgan`, which such tutorials make of `bce` by exchanging one line; its paper has no sigmoid.
+    """
+
+    @functools.wraps(loss)
+    def of_probabilities(real: Any, fake: Any, targets: Targets) -> tuple[Any, Any]:
+        real, fake = (ops.sigmoid(ops.cast(logits, "float32")) for logits in (real, fake))
+        return loss(real, fake, targets)
+
+    return of_probabilities
+
+
 LOSSES: dict[str, Loss] = {
     "bce": bce,
     "bce_saturating": bce_saturating,
@@ -217,6 +231,7 @@ LOSSES: dict[str, Loss] = {
     "ralsgan": ralsgan,
     "rahinge": rahinge,
 }
+SQUASHABLE = frozenset({"lsgan"})  # of which `squashed` makes sense: the others take a logit, or a critic's output
 RELATIVISTIC = frozenset({"rsgan", "rasgan", "ralsgan", "rahinge"})  # g_loss reads D(x) too
 PAIRED = frozenset({"rsgan"})  # real and fake must have as many rows
 UNDECIDED_AT_ZERO = frozenset({"bce", "bce_saturating", "hinge"})  # the sign of a logit is D's verdict

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +76,22 @@ def quantise(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint((images + 1.0) * 127.5).clip(0, 255).astype(np.uint8)
 
 
+def latent_dim(generator: "keras.Model") -> int:
+    """The length of its z, which is the first input or the only one."""
+    return int(generator.inputs[0].shape[-1])
+
+
+def is_conditional(generator: "keras.Model") -> bool:
+    """Whether a generator, or a discriminator, is told classes, as a second input."""
+    return len(generator.inputs) == 2
+
+
 def generate(
     generator: "keras.Model",
     n: int,
     *,
     seed: int,
+    classes: NDArray[np.int32] | None = None,
     batch_size: int = BATCH_SIZE,
     truncation: float | None = None,
     progress: bool = False,
@@ -92,9 +103,10 @@ def generate(
     that there is one shape to compile for.
 
     Args:
-        generator: z float32 [B, latent_dim] → pictures in [-1, 1], [B, H, W, C].
+        generator: z float32 [B, latent_dim], or z and classes int32 [B] → pictures in [-1, 1], [B, H, W, C].
         n: number of pictures.
         seed: decides z; see `draw_z`.
+        classes: int32 [n], where the generator is conditional; see `doggan.data.classes.Classes`.
         batch_size: pictures per forward pass; it decides memory and speed, not z.
         truncation: see `draw_z`.
         progress: show a bar.
@@ -104,18 +116,30 @@ def generate(
 
     Raises:
         DogganError: the generator returns NaN or infinity; a setting is out of range.
+        ValueError: a conditional generator without `classes`, or the reverse.
     """
     if batch_size < 1:
         raise DogganError(f"The batch size must be at least 1, and is {batch_size}.")
+    if is_conditional(generator) != (classes is not None):
+        raise ValueError("classes are given exactly where the generator is conditional")
+    if classes is not None and len(classes) != n:
+        raise ValueError(f"{len(classes)} classes for {n} pictures")
     from tqdm import tqdm
 
-    z = draw_z(n, generator.input_shape[-1], seed, truncation)
+    z = draw_z(n, latent_dim(generator), seed, truncation)
     with tqdm(total=n, desc="sampling", unit=" images", disable=not progress) as bar:
         for start in range(0, n, batch_size):
-            rows = z[start : start + batch_size]
-            filled = np.resize(rows, (batch_size, z.shape[1]))
-            yield quantise(generator.predict_on_batch(filled)[: len(rows)])
-            bar.update(len(rows))
+            rows = slice(start, start + batch_size)
+            inputs = filled(batch_size, z[rows], None if classes is None else classes[rows])
+            made = len(z[rows])
+            yield quantise(generator.predict_on_batch(inputs)[:made])
+            bar.update(made)
+
+
+def filled(batch_size: int, z: NDArray[np.float32], classes: NDArray[np.int32] | None) -> Any:
+    """The inputs of a generator, repeated until there are `batch_size` rows: so there is one shape to compile for."""
+    rows = np.resize(z, (batch_size, z.shape[1]))
+    return rows if classes is None else [rows, np.resize(classes, batch_size)]
 
 
 def sampling_rate(generator: "keras.Model", *, batch_size: int = BATCH_SIZE, seconds: float = 1.0) -> float:
@@ -123,10 +147,11 @@ def sampling_rate(generator: "keras.Model", *, batch_size: int = BATCH_SIZE, sec
 
     The first batch compiles and is not counted; then batches run until `seconds` are over, at least one.
     """
-    z = draw_z(batch_size, generator.input_shape[-1], seed=0)
-    generator.predict_on_batch(z)
+    some_class = np.zeros(batch_size, np.int32) if is_conditional(generator) else None
+    inputs = filled(batch_size, draw_z(batch_size, latent_dim(generator), seed=0), some_class)
+    generator.predict_on_batch(inputs)
     start, batches = time.perf_counter(), 0
     while not batches or time.perf_counter() - start < seconds:
-        generator.predict_on_batch(z)
+        generator.predict_on_batch(inputs)
         batches += 1
     return batches * batch_size / (time.perf_counter() - start)

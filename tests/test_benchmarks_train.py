@@ -43,7 +43,8 @@ def uneven() -> Config:
 
 
 def networks(config: Config, size: int) -> tuple[keras.Model, keras.Model]:
-    return generator(config.generator), discriminator(config.discriminator, (size, size, 3))
+    shape = (size, size, 3)
+    return generator(config.generator, shape), discriminator(config.discriminator, shape)
 
 
 def counted_flops(config: Config, size: int) -> int:

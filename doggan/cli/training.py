@@ -177,10 +177,12 @@ def submit(
     from doggan.sampling import generate
     from doggan.submission import check_submission, write_submission
 
+    opened = runs.Run.open(run)
     generator, step, weights = runs.load_generator(
-        runs.Run.open(run), checkpoint, raw=raw, bn_samples=bn_samples, progress=not quiet
+        opened, checkpoint, raw=raw, bn_samples=bn_samples, progress=not quiet
     )
-    batches = generate(generator, count, seed=seed, truncation=truncation, progress=not quiet)
+    classes = opened.draw_classes(count, seed)
+    batches = generate(generator, count, seed=seed, classes=classes, truncation=truncation, progress=not quiet)
     click.echo(f"{write_submission(batches, out, count)}, from step {step}, {weights}")
     click.echo(str(check_submission(out, count)))
 

@@ -98,8 +98,9 @@ def read_generated(
     if not source.exists():
         raise DogganError(f"{source} does not exist; give a submission, a folder of pictures, an .npz or a run.")
     if source.is_dir() and (source / "config.json").exists():
-        sampled, generator = _load(source, seed, checkpoint, raw, bn_samples, progress)
-        images = np.concatenate(list(generate(generator, count, seed=seed, progress=progress)))
+        sampled, generator, classes = _load(source, count, seed, checkpoint, raw, bn_samples, progress)
+        made = generate(generator, count, seed=seed, classes=classes, progress=progress)
+        images = np.concatenate(list(made))
         return replace(_fitted(source, images, real), sampled=sampled)
     if source.is_dir():
         return _from_folder(source, real)
@@ -113,14 +114,13 @@ def read_generated(
 
 
 def _load(
-    folder: Path, seed: int, checkpoint: str, raw: bool, bn_samples: int, progress: bool
-) -> tuple[Sampled, "keras.Model"]:
+    folder: Path, count: int, seed: int, checkpoint: str, raw: bool, bn_samples: int, progress: bool
+) -> tuple[Sampled, "keras.Model", NDArray[np.int32] | None]:
     from doggan import runs  # loads Keras, which the other sources do without
 
-    generator, step, weights = runs.load_generator(
-        runs.Run.open(folder), checkpoint, raw=raw, bn_samples=bn_samples, progress=progress
-    )
-    return Sampled(checkpoint, step, seed, weights), generator
+    run = runs.Run.open(folder)
+    generator, step, weights = runs.load_generator(run, checkpoint, raw=raw, bn_samples=bn_samples, progress=progress)
+    return Sampled(checkpoint, step, seed, weights), generator, run.draw_classes(count, seed)
 
 
 def _from_npz(path: Path) -> NDArray[np.uint8]:

@@ -1,15 +1,68 @@
-"""Networks by the name a recipe calls them: `generator.network` and `discriminator.network`."""
+"""Networks by the name a recipe calls them: `generator.network` and `discriminator.network`.
 
-from collections.abc import Callable
+A family is a module with one or both of the functions
 
-import keras
+    generator(config: Generator, image_shape: (H, W, C), n_classes: int, seed: int) → keras.Model
+    discriminator(config: Discriminator, image_shape: (H, W, C), n_classes: int, seed: int) → keras.Model
 
-from doggan.nets import dcgan
+The generator maps z [B, latent_dim] to pictures [B, H, W, C] in [-1, 1] and the discriminator pictures to logits
+[B, 1]; where `config.condition` is not "none" the input is [z, classes] or [pictures, classes], classes int32 [B].
+Optional are `image_size(config) → int`, the side of a generator that makes one size only, and `check_generator(config,
+n_classes)` and `check_discriminator(config, image_shape, n_classes)`, which refuse settings before anything is built.
 
-GENERATORS: dict[str, Callable[..., keras.Model]] = {"dcgan": dcgan.generator}
-"""(config: Generator, channels: int = 3, seed: int = 0) → model from z to pictures."""
+`docs/networks.md` shows a family of one's own, which is a file in the folder that `doggan` is run in.
+"""
 
-DISCRIMINATORS: dict[str, Callable[..., keras.Model]] = {"dcgan": dcgan.discriminator}
-"""(config: Discriminator, image_shape: (H, W, C), seed: int = 0) → model from pictures to logits."""
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 
-__all__ = ["DISCRIMINATORS", "GENERATORS"]
+from doggan.errors import DogganError
+from doggan.nets import allconv, dcgan, mlp
+
+FAMILIES: dict[str, ModuleType] = {"dcgan": dcgan, "allconv": allconv, "mlp": mlp}
+
+
+def family(name: str, section: str) -> ModuleType:
+    """The module of a family: one of ours, or one that Python finds, in the working folder too.
+
+    Args:
+        name: as in a recipe.
+        section: "generator" or "discriminator": which the module must have.
+
+    Raises:
+        DogganError: there is no such module, it cannot be imported, or it lacks the function.
+    """
+    module = FAMILIES.get(name) or _own_family(name, section)
+    if not callable(getattr(module, section, None)):
+        raise DogganError(f"{section}.network = {name!r}: {module.__file__} has no function `{section}`; write one.")
+    return module
+
+
+def _own_family(name: str, section: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:  # the script `doggan` is not started with it, as `python -m doggan` is
+        sys.path.append(here)
+    if not all(part.isidentifier() for part in name.split(".")) or _spec(name) is None:
+        raise DogganError(
+            f"{section}.network = {name!r} is not one of {', '.join(FAMILIES)}, nor a module that Python finds; run "
+            f"doggan in the folder that holds {name}.py."
+        )
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise DogganError(
+            f"{section}.network = {name!r} cannot be imported ({type(error).__name__}: {error}); mend it."
+        ) from error
+
+
+def _spec(name: str) -> object:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
+__all__ = ["FAMILIES", "family"]

@@ -19,7 +19,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "g_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
     "d_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
     "data.place": ("auto", "host", "device"),
+    "generator.z_distribution": ("normal", "uniform"),
+    "generator.condition": ("none", "embedding", "one_hot", "batch_norm"),
+    "generator.head": ("dense", "conv"),
+    "generator.attention_kind": ("source", "released"),
+    "discriminator.condition": ("none", "embedding", "one_hot", "projection"),
+    "discriminator.head": ("flatten", "sum"),
+    "discriminator.attention_kind": ("source", "released"),
     "train.update": ("simultaneous", "alternating"),
+    "train.fake_labels": ("batch", "uniform", "data"),
     "train.precision": ("float32", "bfloat16", "float16"),
     "train.on_collapse": ("rollback", "stop", "ignore"),
 }
@@ -27,7 +35,7 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
     3: ("train.score_samples",),  # KID's standard error needs three
     1: (
         *("train.epochs", "train.batch_size", "train.samples", "train.keep", "train.d_steps"),
-        *("generator.latent_dim", "penalty.interval"),
+        *("generator.latent_dim", "generator.embedding_dim", "discriminator.embedding_dim", "penalty.interval"),
     ),
     0: (
         *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
@@ -55,6 +63,25 @@ _AT_MOST: dict[float, tuple[str, ...]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a recipe says of itself in its table `about`, which is for people and no setting.
+
+    Attributes:
+        source: whose networks and settings they are.
+        data: the pictures it is meant for.
+        score: what the source reached on them.
+        image: (height, width, channels) of the pictures.
+        classes: how many the networks are told; 0 for none.
+    """
+
+    source: str = "not said"
+    data: str = "not said"
+    score: str = "none published"
+    image: tuple[int, int, int] = (64, 64, 3)
+    classes: int = 0
+
+
 def recipe_names() -> list[str]:
     """The recipes that come with the package."""
     files = resources.files(__name__).iterdir()
@@ -72,6 +99,24 @@ def load_recipe(recipe: str, overrides: tuple[str, ...] = ()) -> Config:
     Raises:
         DogganError: an unknown recipe or key (the nearest valid one is named), a wrong type, or a value out of range.
     """
+    name, table = _load(recipe)
+    _about(table, recipe)
+    for setting in overrides:
+        _set(table, setting, "--set")
+    return config_from_dict({"recipe": name} | table, source=recipe)
+
+
+def load_about(recipe: str) -> About:
+    """What a recipe, by its name or the path of a TOML file, says of itself.
+
+    Raises:
+        DogganError: as `load_recipe`.
+    """
+    return _about(_load(recipe)[1], recipe)
+
+
+def _load(recipe: str) -> tuple[str, dict[str, Any]]:
+    """Name and content of a recipe."""
     path = Path(recipe)
     if path.suffix == ".toml":
         name, text = path.stem, _read(path)
@@ -83,12 +128,15 @@ def load_recipe(recipe: str, overrides: tuple[str, ...] = ()) -> Config:
             f"There is no recipe {recipe!r}{_nearest(recipe, names)}; give one of {', '.join(names)} or a .toml file."
         )
     try:
-        table = tomllib.loads(text)
+        return name, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DogganError(f"{recipe} is not valid TOML: {error}.") from None
-    for setting in overrides:
-        _set(table, setting, "--set")
-    return config_from_dict({"recipe": name} | table, source=recipe)
+
+
+def _about(table: dict[str, Any], source: str) -> About:
+    """Take the table `about` out of a recipe."""
+    about: About = _build(About, table.pop("about", {}), "about.", source)
+    return about
 
 
 def override(config: Config, overrides: tuple[str, ...], option: str = "--override") -> Config:
@@ -197,11 +245,10 @@ def _build(kind: type, table: Any, prefix: str, source: str) -> Any:
     if not isinstance(table, dict):
         raise DogganError(f"{source}: {prefix.rstrip('.')} is a table of settings, not the value {table!r}.")
     hints = get_type_hints(kind)
+    known = [f"about.{name}" for name in hints] if kind is About else flatten(Config())
     for key in table:
         if key not in hints:
-            raise DogganError(
-                f"{source}: there is no setting {prefix}{key}{_nearest(prefix + key, flatten(Config()))}."
-            )
+            raise DogganError(f"{source}: there is no setting {prefix}{key}{_nearest(prefix + key, known)}.")
     return kind(**{key: _convert(hints[key], value, prefix + key, source) for key, value in table.items()})
 
 

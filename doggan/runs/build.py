@@ -1,24 +1,26 @@
 """From a configuration to networks, optimizers and the plan of the data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import keras
 
 from doggan.config import Augment, Config
 from doggan.data.batches import BatchPlan, choose
+from doggan.data.classes import Classes
 from doggan.data.device import DevicePictures
-from doggan.data.imageset import ImageSet
+from doggan.data.imageset import ImageSet, hash_images
 from doggan.devices import Devices
 from doggan.errors import DogganError
-from doggan.losses import LOSSES, PAIRED, UNDECIDED_AT_ZERO
+from doggan.losses import LOSSES, PAIRED, SQUASHABLE, UNDECIDED_AT_ZERO
 from doggan.metrics.callback import check_first
 from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.metrics.scores import METRICS
-from doggan.nets import DISCRIMINATORS, GENERATORS
-from doggan.nets.dcgan import check_discriminator, check_generator, image_size
+from doggan.nets import family
 from doggan.runs.board import check_tensorboard
+from doggan.runs.fitting import check_classes, check_size, conditional, picture_size
 from doggan.training.augment import POLICY
+from doggan.training.fake_classes import FakeClasses
 from doggan.training.gan import GAN
 from doggan.training.optimizers import check_optimizer, make_optimizer
 
@@ -40,6 +42,21 @@ def training_images(config: Config, data: ImageSet) -> ImageSet:
     return images
 
 
+def data_hash(config: Config, images: ImageSet) -> str:
+    """What tells the training pictures of a run from others; for conditional networks with their labels."""
+    return hash_images(images.images, images.labels if conditional(config) else None)
+
+
+def classes_of(config: Config, images: ImageSet) -> Classes | None:
+    """The classes that a run's networks are told; None where they are told none.
+
+    Args:
+        config: as `plan_data` has checked it.
+        images: those the run trains on.
+    """
+    return Classes.of(images) if conditional(config) else None
+
+
 def plan_data(config: Config, images: ImageSet) -> BatchPlan:
     """The order and augmentation of the data, with every setting checked against the others and the pictures.
 
@@ -48,20 +65,14 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
             size the generator makes.
     """
     _named(LOSSES, config.train.loss, "train.loss")
-    _named(GENERATORS, config.generator.network, "generator.network")
-    _named(DISCRIMINATORS, config.discriminator.network, "discriminator.network")
-    check_generator(config.generator)
-    height, width, channels = images.image_shape
-    size = image_size(config.generator)
-    check_discriminator(config.discriminator, (size, size, channels))
-    if height != width:
-        raise DogganError(f"The pictures are {width}×{height}; the networks want squares. Prepare them again.")
-    if height < size or (height > size and not config.data.random_crop):
-        crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
-        raise DogganError(
-            f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
-            f"them with --size {size}{crop}."
-        )
+    check_classes(config, images)
+    height, _, channels = images.image_shape
+    size = picture_size(config, images)
+    n_classes = len(images.class_names) if conditional(config) else 0
+    for section, check in (("generator", (n_classes,)), ("discriminator", ((size, size, channels), n_classes))):
+        settings = getattr(config, section)
+        getattr(family(settings.network, section), f"check_{section}", _no_check)(settings, *check)
+    check_size(config, images, size)
     _check_step(config)
     check_augment(config)
     _check_scores(config, size)
@@ -89,20 +100,69 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
     return plan
 
 
-def build_generator(config: Config, channels: int) -> keras.Model:
-    """The generator of a configuration, freshly initialised."""
-    with _precision(config):
-        return GENERATORS[config.generator.network](config.generator, channels, config.seed)
+def build_generator(config: Config, image_shape: tuple[int, int, int], classes: Classes | None = None) -> keras.Model:
+    """The generator of a configuration, freshly initialised.
+
+    Args:
+        config: as `plan_data` has checked it.
+        image_shape: of the pictures the networks see.
+        classes: that conditional networks are told.
+
+    Raises:
+        DogganError: it does not map what it should to what it should.
+    """
+    settings = config.generator
+    network = _built(config, "generator", image_shape, classes)
+    inputs = [(settings.latent_dim,)] + [()] * conditional(config)
+    _check_shapes(network, "generator", settings.network, inputs, image_shape)
+    return network
 
 
-def build_discriminator(config: Config, image_shape: tuple[int, int, int]) -> keras.Model:
-    """The discriminator of a configuration, freshly initialised."""
+def build_discriminator(
+    config: Config, image_shape: tuple[int, int, int], classes: Classes | None = None
+) -> keras.Model:
+    """The discriminator of a configuration, freshly initialised; see `build_generator`."""
+    network = _built(config, "discriminator", image_shape, classes)
+    inputs = [image_shape] + [()] * conditional(config)
+    _check_shapes(network, "discriminator", config.discriminator.network, inputs, (1,))
+    return network
+
+
+def _built(config: Config, section: str, image_shape: tuple[int, int, int], classes: Classes | None) -> keras.Model:
+    settings = getattr(config, section)
     with _precision(config):
-        return DISCRIMINATORS[config.discriminator.network](config.discriminator, image_shape, config.seed)
+        build = getattr(family(settings.network, section), section)
+        network: keras.Model = build(settings, image_shape, len(classes) if classes else 0, config.seed)
+    return network
+
+
+def _check_shapes(
+    network: keras.Model, section: str, name: str, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]
+) -> None:
+    """Refuse a network that somebody wrote for something else.
+
+    Raises:
+        DogganError: its inputs or its output have other shapes.
+    """
+    takes = [tuple(each.shape[1:]) for each in network.inputs]
+    gives = tuple(network.output_shape[1:])
+    if takes != list(inputs) or gives != output:
+        raise DogganError(
+            f"{section}.network = {name!r} maps {takes} to {gives} where {list(inputs)} to {output} is wanted (shapes "
+            "without the batch); mend it, or the settings."
+        )
+
+
+def _no_check(*args: object) -> None:
+    """Of a family that checks its settings when it is built."""
 
 
 def build_gan(
-    config: Config, image_shape: tuple[int, int, int], steps_per_epoch: int, pictures: DevicePictures | None = None
+    config: Config,
+    image_shape: tuple[int, int, int],
+    steps_per_epoch: int,
+    pictures: DevicePictures | None = None,
+    classes: Classes | None = None,
 ) -> GAN:
     """Both networks, their optimizers and the loss, compiled and ready for `fit`.
 
@@ -111,15 +171,18 @@ def build_gan(
         image_shape: of the pictures the networks see.
         steps_per_epoch: for the schedules.
         pictures: the data set on the device; None where `fit` is given pictures.
+        classes: that conditional networks are told; see `classes_of`.
     """
     total = steps_per_epoch * config.train.epochs
     gan = GAN(
-        build_generator(config, image_shape[-1]),
-        build_discriminator(config, image_shape),
+        build_generator(config, image_shape, classes),
+        build_discriminator(config, image_shape, classes),
         labels=config.labels,
         label_noise=config.label_noise,
+        fake_classes=None if classes is None else _fake_classes(config.train.fake_labels, classes),
         update=config.train.update,
         d_steps=config.train.d_steps,
+        reuse_z=config.train.reuse_z,
         augment=config.augment,
         instance_noise=config.instance_noise,
         penalty=config.penalty,
@@ -137,8 +200,13 @@ def build_gan(
             config.d_optimizer, config.lr, total, "d_optimizer", loss_scaling=scaled, updates_per_step=d_updates
         ),
         loss=config.train.loss,
+        squash=config.train.squash,
     )
     return gan
+
+
+def _fake_classes(how: str, classes: Classes) -> FakeClasses:
+    return FakeClasses(None if how == "batch" else classes.shares(how))
 
 
 @contextmanager
@@ -175,6 +243,21 @@ def _check_step(config: Config) -> None:
     if train.d_steps > 1 and train.update != "alternating":
         raise DogganError(
             f"train.d_steps = {train.d_steps} needs train.update=alternating; simultaneous updates are one for one."
+        )
+    if train.reuse_z and train.update != "alternating":
+        raise DogganError("train.reuse_z needs train.update=alternating; simultaneous updates share their z anyway.")
+    if train.squash and train.loss not in SQUASHABLE:
+        raise DogganError(
+            f"train.squash is for the loss {', '.join(SQUASHABLE)}, and not for {train.loss}; set it to false."
+        )
+    if train.fake_labels != "batch" and not conditional(config):
+        raise DogganError(
+            f"train.fake_labels = {train.fake_labels} is for conditional networks, and these are told no classes; "
+            "leave it out, or set generator.condition and discriminator.condition."
+        )
+    if train.replay and conditional(config):
+        raise DogganError(
+            f"train.replay = {train.replay} forgets the classes of its fakes; conditional networks need train.replay=0."
         )
     if train.replay and train.loss in PAIRED:
         raise DogganError(

@@ -11,10 +11,11 @@ import numpy as np
 
 from doggan.config import Config
 from doggan.data.batches import BatchPlan, batches
+from doggan.data.classes import Classes
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
 from doggan.metrics.callback import score_due
-from doggan.runs.build import build_gan, plan_data, training_images
+from doggan.runs.build import build_gan, classes_of, plan_data, training_images
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
 from doggan.sampling import generate
@@ -43,7 +44,10 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
     shape = (plan.image_size, plan.image_size, images.image_shape[-1])
     accelerator = has_accelerator()
     on_device = made_on_device(config.data.place, accelerator)
-    gan = build_gan(config, shape, plan.steps_per_epoch, DevicePictures(images.images, plan) if on_device else None)
+    classes = classes_of(config, images)
+    labels = None if classes is None else images.labels
+    pictures = DevicePictures(images.images, plan, labels) if on_device else None
+    gan = build_gan(config, shape, plan.steps_per_epoch, pictures, classes)
     networks = (gan.generator, gan.discriminator)
     trained = [variable for network in networks for variable in network.trainable_variables]
     average = [] if gan.average is None else gan.average.generator.variables
@@ -60,7 +64,7 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
     period = math.lcm(per_call, *every)
     clock = Clock(_TIMED_SECONDS)
     gan.fit(
-        batches(images.images, plan, on_device=on_device),
+        batches(images.images, plan, on_device=on_device, labels=labels),
         steps_per_epoch=per_call + period * math.ceil(_TIMED_STEPS / period),
         callbacks=[clock],
         verbose=0,
@@ -79,7 +83,7 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
             f"generator's average, {_mib(activations)} for the activations of one step",
             f"time of training, about: {step_seconds:.3g} s a step measured here over {timed} steps{short} "
             f"({plan.batch_size / step_seconds:.0f} images/s), {steps * step_seconds / 3600:.1f} h in all",
-            "scores: none" if scoring is None else _scoring_cost(config, plan, scoring, gan.sampler),
+            "scores: none" if scoring is None else _scoring_cost(config, plan, scoring, gan.sampler, classes),
         ]
     )
 
@@ -114,12 +118,17 @@ class Clock(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _scoring_cost(config: Config, plan: BatchPlan, scoring: Scoring, generator: keras.Model) -> str:
+def _scoring_cost(
+    config: Config, plan: BatchPlan, scoring: Scoring, generator: keras.Model, classes: Classes | None
+) -> str:
     """How often the run is scored and how long that takes, without the arithmetic on the features."""
+
+    asked = None if classes is None else classes.draw(_TIMED_SAMPLES, seed=0)
 
     def timed() -> float:
         start = time.perf_counter()
-        samples = np.concatenate(list(generate(generator, _TIMED_SAMPLES, seed=0, batch_size=_TIMED_SAMPLES)))
+        made = generate(generator, _TIMED_SAMPLES, seed=0, classes=asked, batch_size=_TIMED_SAMPLES)
+        samples = np.concatenate(list(made))
         scoring.scorer.features(samples)
         return time.perf_counter() - start
 

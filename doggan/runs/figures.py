@@ -16,14 +16,11 @@ class Figures:
     Args:
         folder: of the run.
         steps_per_epoch: of the run.
-        sample: n → uint8 [n, H, W, C] from the networks as they are, always from the same z.
-        samples: pictures on a sheet.
+        sheet: draws a sheet uint8 [H, W, 3] from the networks as they are, always from the same z.
     """
 
-    def __init__(
-        self, folder: Path, steps_per_epoch: int, sample: Callable[[int], NDArray[np.uint8]], samples: int
-    ) -> None:
-        self.folder, self.steps_per_epoch, self.sample, self.samples = folder, steps_per_epoch, sample, samples
+    def __init__(self, folder: Path, steps_per_epoch: int, sheet: Callable[[], NDArray[np.uint8]]) -> None:
+        self.folder, self.steps_per_epoch, self.sheet = folder, steps_per_epoch, sheet
 
     def sheets(self, step: int) -> dict[int, Path]:
         """step → sheet, of the epochs finished by `step` that have one."""
@@ -32,14 +29,14 @@ class Figures:
 
     def draw_sheet(self, epoch: int) -> NDArray[np.uint8]:
         """Draw the sheet of an epoch's end, also as the latest; returns it, uint8 [H, W, 3]."""
-        sheet = plots.grid(self.sample(self.samples))
+        sheet = self.sheet()
         plots.save_png(self._sheet(epoch), sheet)
         plots.save_png(self._latest, sheet)
         return sheet
 
     def draw_latest(self) -> None:
         """Draw a sheet that the next one replaces."""
-        plots.save_png(self._latest, plots.grid(self.sample(self.samples)))
+        plots.save_png(self._latest, self.sheet())
 
     def draw_epoch(self, calls: Mapping[str, Sequence[float]], means: tuple[float, float], epoch: int) -> None:
         """Draw the losses within an epoch.

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from doggan.config import Config
+from doggan.data.classes import Classes
 from doggan.errors import DogganError
 from doggan.files import write_text
 from doggan.recipes import as_override, config_from_dict
@@ -31,8 +35,9 @@ class Run:
         config: as resolved when the run was made, with what `override` has changed since.
         image_shape: (height, width, channels) of the pictures the networks see.
         data_path: the prepared `.npz` it trains on.
-        data_hash: sha256 of the training pictures' bytes.
+        data_hash: sha256 of the training pictures' bytes, in conditional runs of their labels too.
         identity: of its checkpoints; None in runs of an older doggan.
+        classes: that the networks are told; None where they are told none.
     """
 
     folder: Path
@@ -41,10 +46,17 @@ class Run:
     data_path: Path
     data_hash: str
     identity: str | None = None
+    classes: Classes | None = None
 
     @classmethod
     def create(
-        cls, folder: Path, config: Config, image_shape: tuple[int, int, int], data_path: Path, data_hash: str
+        cls,
+        folder: Path,
+        config: Config,
+        image_shape: tuple[int, int, int],
+        data_path: Path,
+        data_hash: str,
+        classes: Classes | None = None,
     ) -> "Run":
         """Make the folder and write config.json.
 
@@ -53,12 +65,13 @@ class Run:
         """
         if (folder / "config.json").exists():
             raise DogganError(f"{folder} already holds a run; continue it with --resume, or choose another --out.")
-        run = cls(folder, config, image_shape, data_path, data_hash, identity(config, data_hash))
+        run = cls(folder, config, image_shape, data_path, data_hash, identity(config, data_hash), classes)
         record = {
             "format_version": FORMAT_VERSION,
             "config": dataclasses.asdict(config),
             "image_shape": image_shape,
             "data": {"path": str(data_path), "sha256": data_hash},
+            "classes": None if classes is None else dataclasses.asdict(classes),
             "identity": run.identity,
             "versions": _versions(),
         }
@@ -81,6 +94,7 @@ class Run:
             height, width, channels = record["image_shape"]
             config = config_from_dict(record["config"], source=str(path))
             data = record["data"]
+            told = record.get("classes")
             return cls(
                 folder,
                 config,
@@ -88,11 +102,16 @@ class Run:
                 Path(data["path"]),
                 data["sha256"],
                 record.get("identity"),
+                None if told is None else Classes(tuple(told["names"]), tuple(told["counts"])),
             )
         except OSError:
             raise DogganError(f"{folder} is not a run: it has no config.json; start one with `doggan train`.") from None
         except (ValueError, KeyError, TypeError) as error:
             raise DogganError(f"{path} is not a run's configuration ({error!r}).") from None
+
+    def draw_classes(self, n: int, seed: int) -> NDArray[np.int32] | None:
+        """Classes int32 [n] for samples, as frequent as in the training pictures; None where the run has none."""
+        return None if self.classes is None else self.classes.draw(n, seed)
 
     @property
     def checkpoints(self) -> Checkpoints:

@@ -5,7 +5,7 @@ import keras
 from doggan.runs.build import build_generator
 from doggan.runs.folder import Run
 from doggan.training.checkpoints import describe_weights, restore_generator
-from doggan.training.statistics import reestimate
+from doggan.training.statistics import STREAM, reestimate
 
 
 def load_generator(
@@ -24,8 +24,9 @@ def load_generator(
     Raises:
         DogganError: the run has no such checkpoint, or no batch normalisation to re-estimate.
     """
-    generator = build_generator(run.config, run.image_shape[-1])
+    generator = build_generator(run.config, run.image_shape, run.classes)
     step, averaged = restore_generator(generator, run.checkpoints.find(which), raw=raw)
     if bn_samples:
-        reestimate(generator, bn_samples, run.config.seed, progress=progress)
+        classes = run.draw_classes(bn_samples, run.config.seed + STREAM)
+        reestimate(generator, bn_samples, run.config.seed, progress=progress, classes=classes)
     return generator, step, describe_weights(averaged, bn_samples)

@@ -42,7 +42,7 @@ class Recorder(keras.callbacks.Callback):
         config: intervals.
         plan: the data's, for the length of an epoch.
         checkpoints: where and how many.
-        sample: n → uint8 [n, H, W, C] from the networks as they are, always from the same z.
+        sheet: draws a sheet uint8 [H, W, 3] from the networks as they are, always from the same z.
         scoring: names the scores, says which are better and what they are; None where nothing is scored.
         stop: knows how long a score takes, and whether there is time for one.
         health: says whether what would be saved now is a good checkpoint; its state goes into checkpoints.
@@ -61,7 +61,7 @@ class Recorder(keras.callbacks.Callback):
         config: Train,
         plan: BatchPlan,
         checkpoints: Checkpoints,
-        sample: Callable[[int], NDArray[np.uint8]],
+        sheet: Callable[[], NDArray[np.uint8]],
         scoring: Scoring | None,
         stop: Stop,
         health: Health,
@@ -98,7 +98,7 @@ class Recorder(keras.callbacks.Callback):
         self.status = Status(config.epochs, plan.steps_per_epoch, plan.batch_size, self.stats, self.step)
         self._show_scores()
         self.display = Display(self.status, self._read, progress=progress)
-        self.figures = Figures(folder, plan.steps_per_epoch, sample, config.samples)
+        self.figures = Figures(folder, plan.steps_per_epoch, sheet)
         self.drawn = time.monotonic()  # the last sheet
         self.board: Board | None = None
         self.logs: dict[str, Any] = {}
@@ -213,7 +213,8 @@ class Recorder(keras.callbacks.Callback):
             self._write_verdicts(readings)
         self._write(self.history.put(row))
         self.display.say(epoch_line(row, self.config.epochs))
-        if _due(self.epoch, self.config.sample_every) or last:
+        every = self.config.sample_every
+        if _due(self.epoch, every) or last or (every and self.epoch == 1):
             self._draw()
         if self._is_regular:
             self._save()

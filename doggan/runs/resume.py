@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from doggan.data.imageset import ImageSet, hash_images
+from doggan.data.imageset import ImageSet
 from doggan.devices import ONE, Devices
 from doggan.recipes import override
-from doggan.runs.build import plan_data, training_images
+from doggan.runs.build import data_hash, plan_data, training_images
 from doggan.runs.folder import Run
 from doggan.runs.overrides import changes, check_changes
 from doggan.runs.scores import load_scoring
@@ -33,7 +33,7 @@ def override_run(
     if not changes(run.config, config):
         return devices.chief_first(lambda: run)  # which the others wait for, where the chief was quicker to change it
     images = training_images(run.config, data)
-    run.check_pictures(hash_images(images.images))
+    run.check_pictures(data_hash(run.config, images))
     plan = plan_data(run.config, images)
     step = max((step for step, _ in run.checkpoints.saved()), default=0)
     check_changes(run.config, config, step / plan.steps_per_epoch)

@@ -19,11 +19,19 @@ from doggan import plots
 from doggan.config import Config
 from doggan.data.batches import BatchPlan, batches, choose
 from doggan.data.device import DevicePictures
-from doggan.data.imageset import ImageSet, hash_images
+from doggan.data.imageset import ImageSet
 from doggan.devices import ONE, Devices
 from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
-from doggan.runs.build import build_gan, build_generator, check_devices, plan_data, training_images
+from doggan.runs.build import (
+    build_gan,
+    build_generator,
+    check_devices,
+    classes_of,
+    data_hash,
+    plan_data,
+    training_images,
+)
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.folder import Run
 from doggan.runs.health import LOOKED_AT, Health, patience
@@ -68,7 +76,8 @@ def start_run(
         if not devices.chief:
             return Run.open(folder)
         load_scoring(config, data, images, plan.image_size, weights)
-        return Run.create(folder, config, shape, data_path.resolve(), hash_images(images.images))
+        told = classes_of(config, images)
+        return Run.create(folder, config, shape, data_path.resolve(), data_hash(config, images), told)
 
     return devices.chief_first(make)
 
@@ -104,7 +113,7 @@ def train(
             started with; or the scores it asks for cannot be had (no weights, say). Nothing was trained then.
     """
     images = training_images(run.config, data)
-    run.check_pictures(hash_images(images.images))
+    run.check_pictures(data_hash(run.config, images))
     plan = plan_data(run.config, images)
     check_devices(run.config, devices)
     progress = progress and devices.chief
@@ -116,7 +125,7 @@ def train(
     outcome = None
     with devices.scope():
         on_device = made_on_device(run.config.data.place, accelerator, devices)
-        pictures = DevicePictures(images.images, plan) if on_device else None
+        pictures = DevicePictures(images.images, plan, _labels(run, images)) if on_device else None
         job = _Job(run, images, plan, pictures, per_call, scoring, Stop(deadline), devices, progress)
         with _signals(job.stop.ask), _old_objects_left_alone():
             while outcome is None:
@@ -124,6 +133,11 @@ def train(
     if devices.chief:
         _animate(run)
     return outcome
+
+
+def _labels(run: Run, images: ImageSet) -> NDArray[np.int32] | None:
+    """What the networks are told of the pictures, if anything."""
+    return None if run.classes is None else images.labels
 
 
 def _load_scoring(
@@ -165,7 +179,7 @@ def _train_from_newest(job: _Job) -> Outcome | None:
     """Train from the newest checkpoint, or from the start; None where that ended in going back to one before."""
     run, devices = job.run, job.devices
     settings = devices.chief_first(lambda: settings_of(run))
-    gan = build_gan(settings, run.image_shape, job.plan.steps_per_epoch, job.pictures)
+    gan = build_gan(settings, run.image_shape, job.plan.steps_per_epoch, job.pictures, run.classes)
     path = devices.chief_first(run.checkpoints.newest)  # sets aside what cannot be used, before the others look
     devices.check_same(f"{settings} {path and path.name}", "recipes or checkpoints")
     begun = None if path is None else restore(gan, path, run.checkpoints.identity)
@@ -202,7 +216,7 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
     grace = patience(run.config, job.plan.batch_size)
     health = Health(settings, sample, _some_pictures(job), int(to_numpy(gan.step)), job.total_steps, begun, _say, grace)
     recorder = Recorder(
-        run.folder, settings, job.plan, run.checkpoints, sample, job.scoring, stop, health, gan, begun,
+        run.folder, settings, job.plan, run.checkpoints, _sheet(run, sample), job.scoring, stop, health, gan, begun,
         progress=job.progress,
     )  # fmt: skip
     parts = EpochInParts(gan, job.plan.steps_per_epoch)
@@ -224,28 +238,40 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
     return _outcome(job, gan, end, str(health.collapse), out_of_time)
 
 
-def _sampler(job: _Job, gan: GAN) -> Callable[[int], NDArray[np.uint8]]:
-    """n → pictures of the networks as they are, always from the same z.
+def _sampler(job: _Job, gan: GAN) -> Callable[..., NDArray[np.uint8]]:
+    """(n, classes) → pictures of the networks as they are, always from the same z; classes as in the data if None.
 
     Where several devices train, by a copy of the generator that lies on one of them.
     """
-    seed, devices = job.run.config.seed, job.devices
+    run, devices = job.run, job.devices
+    seed = run.config.seed
     copied = devices.engine is not None
     generator = gan.sampler
     if copied:
-        generator = devices.alone(lambda: build_generator(job.run.config, job.run.image_shape[-1]))
+        generator = devices.alone(lambda: build_generator(run.config, run.image_shape, run.classes))
 
-    def sample(n: int) -> NDArray[np.uint8]:
+    def sample(n: int, classes: NDArray[np.int32] | None = None) -> NDArray[np.uint8]:
+        asked = run.draw_classes(n, seed) if classes is None else classes
         values = [to_numpy(variable) for variable in gan.sampler.weights] if copied else None
 
         def draw() -> NDArray[np.uint8]:
             if values is not None:
                 generator.set_weights(values)
-            return np.concatenate(list(generate(generator, n, seed=seed)))
+            return np.concatenate(list(generate(generator, n, seed=seed, classes=asked)))
 
         return devices.alone(draw)
 
     return sample
+
+
+def _sheet(run: Run, sample: Callable[..., NDArray[np.uint8]]) -> Callable[[], NDArray[np.uint8]]:
+    """Draws the sheet of a run; where its networks are told classes, with one in each column if all find a place."""
+    n = run.config.train.samples
+    if run.classes is None:
+        return lambda: plots.grid(sample(n))
+    asked = run.classes.spread(n)
+    columns = len(run.classes) if len(run.classes) <= n else None
+    return lambda: plots.grid(sample(n, asked), columns)
 
 
 def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
@@ -266,6 +292,7 @@ def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None
                 on_device=job.pictures is not None,
                 devices=job.devices,
                 shares=train.d_steps,
+                labels=_labels(job.run, job.images),
             ),
             initial_epoch=epoch,
             # `fit` cannot begin in the middle of an epoch, nor end there but for good: parts are by themselves.

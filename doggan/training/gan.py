@@ -1,7 +1,8 @@
 """`GAN`: a generator and a discriminator as one Keras model, trained with `compile` and `fit`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from contextlib import nullcontext
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,17 +10,21 @@ from keras import ops
 from doggan import replicas
 from doggan.config import Augment, Ema, InstanceNoise, LabelNoise, Penalty
 from doggan.errors import DogganError
-from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, Targets
+from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, SQUASHABLE, Targets, squashed
 from doggan.randomness import Asked, normal, step_scope
+from doggan.sampling import is_conditional, latent_dim
 from doggan.training.adaptive import AdaptiveProbability
 from doggan.training.augment import augment, instance_noise, noise_std
 from doggan.training.average import GeneratorAverage
 from doggan.training.backend import has_accelerator
+from doggan.training.fake_classes import FakeClasses
 from doggan.training.histogram import Histogram
 from doggan.training.labels import hard_targets, noisy_targets
 from doggan.training.moments import MeanStd
+from doggan.training.optimizers import BothOptimizers
 from doggan.training.penalties import between, one_centred, state_kept, zero_centred
 from doggan.training.replay import ReplayBuffer
+from doggan.training.seen import Latent, Pictures, Seen, told
 
 if keras.backend.backend() == "tensorflow":
     from doggan.training.engine_tensorflow import Engine
@@ -31,38 +36,18 @@ else:
     )
 
 
-class Seen(NamedTuple):
-    """What an update saw: scalars g_loss, d_loss and penalty (not in d_loss), D's logits [B, 1], the fakes."""
-
-    g_loss: Any
-    d_loss: Any
-    penalty: Any
-    on_real: Any
-    on_fake: Any
-    fake: Any
-
-
-class _Both:
-    """What `fit` needs of `model.optimizer`, for two: JAX carries their variables through the step."""
-
-    def __init__(self, *optimizers: keras.optimizers.Optimizer) -> None:
-        self.optimizers = optimizers
-        self.built = True
-
-    @property
-    def variables(self) -> list[Any]:
-        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
-
-
 class GAN(Engine, keras.Model):
     """Trains `generator` against `discriminator`; calling it maps z to pictures.
 
     Args:
         generator: z float32 [B, latent_dim] → pictures [B, H, W, C] in [-1, 1].
-        discriminator: pictures → logits [B, 1].
+        discriminator: pictures → logits [B, 1]. Either both networks have classes int32 [B] as a second input, or none.
         labels: "intended" (flipped and smoothed as `label_noise` says) or "published" (hard).
+        fake_classes: of conditional networks: which classes the fakes are asked for.
         update: "simultaneous", both networks from one shared batch of fakes, as the reference solution does it; or
             "alternating", `d_steps` updates of D, each on its own share of the batch and fresh fakes, then one of G.
+        reuse_z: alternating: G makes its fakes of the z that D was updated on last, and D, updated, scores them anew.
+            G's moving statistics move once a step then.
         augment, instance_noise: what the discriminator sees, real and fake alike; None leaves pictures alone.
         penalty: gradient penalties on D, in all of its updates of a step where they are due; None for none.
         ema: average of the generator, which samples are drawn from; None keeps none.
@@ -74,11 +59,12 @@ class GAN(Engine, keras.Model):
             `fit` takes pictures.
 
     `fit` takes elements (batch,) or (batch, draws). `batch` is float32 [d_steps · B, H, W, C] in [-1, 1], its size
-    static, or what `pictures` takes; `draws` replace the step's own random numbers, in the order of `asked`. Its logs
-    are those of `stats`: `g_loss`, `d_loss`, the mean probabilities `d_real` and `d_fake`, then, where there are such,
-    `augment_p` and `penalty`, which `d_loss` does not count (with an interval above 1 it is 0 in most steps, and larger
-    by that factor in the others); each of the last step, and over the epoch so far `<name>_mean` and `<name>_std`,
-    summed inside the step. `verdicts` count the probabilities of the epoch so far, on real pictures and on fakes.
+    static; for conditional networks (that, classes int32 [d_steps · B]); or what `pictures` takes. `draws` replace the
+    step's own random numbers, in the order of `asked`. Its logs are those of `stats`: `g_loss`, `d_loss`, the mean
+    probabilities `d_real` and `d_fake`, then, where there are such, `augment_p` and `penalty`, which `d_loss` does not
+    count (with an interval above 1 it is 0 in most steps, and larger by that factor in the others); each of the last
+    step, and over the epoch so far `<name>_mean` and `<name>_std`, summed inside the step. `verdicts` count the
+    probabilities of the epoch so far, on real pictures and on fakes.
 
     Keras' own callbacks work with `fit`, those that watch a number given their `mode`; to save and restore use
     `doggan.training.checkpoints`, since Keras' knows neither the step nor both optimizers.
@@ -94,8 +80,10 @@ class GAN(Engine, keras.Model):
         *,
         labels: str = "intended",
         label_noise: LabelNoise | None = None,
+        fake_classes: FakeClasses | None = None,
         update: str = "simultaneous",
         d_steps: int = 1,
+        reuse_z: bool = False,
         augment: Augment | None = None,
         instance_noise: InstanceNoise | None = None,
         penalty: Penalty | None = None,
@@ -110,12 +98,16 @@ class GAN(Engine, keras.Model):
             raise ValueError(f"labels are 'intended' or 'published', not {labels!r}")
         if update not in ("simultaneous", "alternating"):
             raise ValueError(f"update is 'simultaneous' or 'alternating', not {update!r}")
-        if d_steps > 1 and update == "simultaneous":
-            raise ValueError("d_steps above 1 needs update='alternating'")
+        if (d_steps > 1 or reuse_z) and update == "simultaneous":
+            raise ValueError("d_steps above 1 and reuse_z need update='alternating'")
+        if {is_conditional(generator), is_conditional(discriminator)} != {fake_classes is not None}:
+            raise ValueError("both networks are conditional and fake_classes is given, or neither")
+        if fake_classes is not None and replay:
+            raise ValueError("a replay buffer forgets the classes of its fakes; conditional networks need replay=0")
         self.generator, self.discriminator = generator, discriminator
-        self.latent_dim = int(generator.input_shape[-1])
+        self.latent_dim, self.fake_classes = latent_dim(generator), fake_classes
         self.labels, self.label_noise = labels, label_noise or LabelNoise()
-        self.update_rule, self.d_steps = update, d_steps
+        self.update_rule, self.d_steps, self.reuse_z = update, d_steps, reuse_z
         self.augment, self.instance_noise = augment or Augment(), instance_noise or InstanceNoise()
         self.penalty = penalty or Penalty()
         self.seed, self.total_steps, self.pictures = seed, total_steps, pictures
@@ -150,10 +142,11 @@ class GAN(Engine, keras.Model):
         g_optimizer: keras.optimizers.Optimizer,
         d_optimizer: keras.optimizers.Optimizer,
         loss: str = "bce",
+        squash: bool = False,
         jit_compile: bool | None = None,
         steps_per_execution: int = 1,
     ) -> None:
-        """Set the optimizers and the loss (a name in `doggan.losses.LOSSES`).
+        """Set the optimizers and the loss (a name in `doggan.losses.LOSSES`; with `squash`, `squashed`).
 
         XLA (`jit_compile`) is on by default where the backend has an accelerator; under TensorFlow it is off on a CPU,
         where it makes these convolutions several times slower, and on several devices, where it cannot be. With
@@ -166,6 +159,8 @@ class GAN(Engine, keras.Model):
             raise DogganError("XLA does not compile a step of several devices under TensorFlow; leave jit_compile out.")
         if loss not in LOSSES:
             raise DogganError(f"There is no loss {loss!r}; it is one of {', '.join(LOSSES)}.")
+        if squash and loss not in SQUASHABLE:
+            raise DogganError(f"squash is for the loss {', '.join(SQUASHABLE)}, and not for {loss}; leave it out.")
         if self.replay is not None and loss in PAIRED:
             raise DogganError(f"The loss {loss} pairs real pictures with fakes, and a replay buffer has no pairs.")
         super().compile(
@@ -177,14 +172,15 @@ class GAN(Engine, keras.Model):
         )
         self._loss_tracker = None
         self.train_functions: dict[int, Any] = {}  # by the steps in a call
-        self.gan_loss, self.relativistic = LOSSES[loss], loss in RELATIVISTIC
+        self.gan_loss = squashed(LOSSES[loss]) if squash else LOSSES[loss]
+        self.relativistic = loss in RELATIVISTIC
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
         # Built now, so that their slots exist to be restored before the first step.
         g_optimizer.build(self.generator.trainable_variables)
         d_optimizer.build(self.discriminator.trainable_variables)
         self.prepare(g_optimizer)
         self.prepare(d_optimizer)
-        self.optimizer = _Both(g_optimizer, d_optimizer)
+        self.optimizer = BothOptimizers(g_optimizer, d_optimizer)
 
     def set_steps_per_execution(self, steps: int) -> None:
         """Let the next `fit` run so many steps in one call; a number it has not had compiles again."""
@@ -193,27 +189,28 @@ class GAN(Engine, keras.Model):
         self.train_function = self.train_functions.get(steps)
 
     def call(self, z: Any, training: bool = False) -> Any:
-        """Pictures [B, H, W, C] in [-1, 1] from z [B, latent_dim], by `sampler`."""
+        """Pictures [B, H, W, C] in [-1, 1] from z [B, latent_dim], or [z, classes], by `sampler`."""
         return self.sampler(z, training=training)
 
     def step_on(self, batch: Any, draws: Sequence[Any] | None = None) -> dict[str, Any]:
         """One training step: the updates of both networks, and what follows from them."""
         step = ops.copy(self.step)
         with step_scope(self.seed, step, draws) as asked:
-            real = batch if self.pictures is None else self.pictures(batch)
-            if real.shape[0] is None:
+            given = batch if self.pictures is None else self.pictures(batch)
+            real = Pictures(given) if self.fake_classes is None else Pictures(*given)
+            if real.images.shape[0] is None:
                 raise DogganError("The step needs batches of one known size; batch with drop_remainder=True.")
             if self.update_rule == "simultaneous":
                 seen = self._update_both(real)
             else:
-                for share in ops.split(real, self.d_steps):
-                    seen = self._update_discriminator(share)
-                seen = self._update_generator(share, seen)
+                for share in real.split(self.d_steps):
+                    seen, latent = self._update_discriminator(share)
+                seen = self._update_generator(share, seen, latent if self.reuse_z else self._draw_latent(share))
             if self.replay is not None:
                 self._learn_from(self.replay, step, seen)
         self.asked = tuple(asked)
-        seen = _of_all_replicas(seen)
-        images = real.shape[0] * replicas.count()
+        seen = seen.of_all_replicas()
+        images = real.images.shape[0] * replicas.count()
         if self.average is not None:
             self.average.update(self.generator, ops.cast(step, "float32") * images, images)
         if self.adaptive is not None:
@@ -221,14 +218,13 @@ class GAN(Engine, keras.Model):
         self.step.assign(step + 1)
         return self._logs(seen)
 
-    def _update_both(self, real: Any) -> Seen:
+    def _update_both(self, real: Pictures) -> Seen:
         """Draw z, make fakes, score real and fake, two losses, two updates."""
-        batch_size = real.shape[0]
-        z = normal((batch_size, self.latent_dim))
-        targets = self._targets(batch_size)
+        latent = self._draw_latent(real)
+        targets = self._targets(real.images.shape[0])
 
         def forward(penalised: bool) -> tuple[tuple[Any, Any], Seen]:
-            seen = self._judge_both(real, self.generator(z, training=True), targets, penalised)
+            seen = self._judge_both(real, self._fakes(latent), targets, penalised)
             losses = (
                 self.g_optimizer.scale_loss(seen.g_loss),
                 self.d_optimizer.scale_loss(seen.d_loss + seen.penalty),
@@ -242,11 +238,13 @@ class GAN(Engine, keras.Model):
         self.apply(self.d_optimizer, d_gradients, self.discriminator.trainable_variables)
         return seen
 
-    def _update_discriminator(self, real: Any) -> Seen:
+    def _update_discriminator(self, real: Pictures) -> tuple[Seen, Latent]:
         """Draw z, make fakes, score real and fake, update D."""
-        batch_size = real.shape[0]
-        fake = ops.stop_gradient(self.generator(normal((batch_size, self.latent_dim)), training=True))
-        targets = self._targets(batch_size)
+        latent = self._draw_latent(real)
+        with state_kept() if self.reuse_z else nullcontext():
+            fake = self._fakes(latent)
+        fake = fake._replace(images=ops.stop_gradient(fake.images))
+        targets = self._targets(real.images.shape[0])
 
         def forward(penalised: bool) -> tuple[tuple[Any], Seen]:
             seen = self._judge_both(real, fake, targets, penalised)
@@ -254,51 +252,62 @@ class GAN(Engine, keras.Model):
 
         (gradients,), seen = self._differentiate(forward, [self.discriminator.trainable_variables])
         self.apply(self.d_optimizer, gradients, self.discriminator.trainable_variables)
-        return seen
+        return seen, latent
 
-    def _update_generator(self, real: Any, before: Seen) -> Seen:
-        """Draw z, make fakes, score them, update G; D's side of the result is that of its update before."""
-        batch_size = real.shape[0]
-        z = normal((batch_size, self.latent_dim))
+    def _update_generator(self, real: Pictures, before: Seen, latent: Latent) -> Seen:
+        """Make fakes, score them, update G; D's side of the result is that of its update before."""
+        batch_size = real.images.shape[0]
 
         def forward() -> tuple[tuple[Any], Seen]:
-            fake = self.generator(z, training=True)
+            fake = self._fakes(latent)
             # Only a relativistic g_loss reads D(real); none reads the targets.
-            on_real = self.judge(real) if self.relativistic else before.on_real
-            g_loss, _ = self.gan_loss(on_real, self.judge(fake), hard_targets(batch_size, batch_size))
-            return (self.g_optimizer.scale_loss(g_loss),), before._replace(g_loss=g_loss, fake=fake)
+            on_real = self.judge(*real) if self.relativistic else before.on_real
+            g_loss, _ = self.gan_loss(on_real, self.judge(*fake), hard_targets(batch_size, batch_size))
+            return (self.g_optimizer.scale_loss(g_loss),), before._replace(g_loss=g_loss, fake=fake.images)
 
         (gradients,), seen = self.losses_and_gradients(forward, [self.generator.trainable_variables])
         self.apply(self.g_optimizer, gradients, self.generator.trainable_variables)
         return seen
 
-    def judge(self, images: Any) -> Any:
-        """D's logits [B, 1] on pictures, augmented and noisy as the step has it."""
+    def _draw_latent(self, real: Pictures) -> Latent:
+        """z, and the classes that the fakes are asked for, as many as there are real pictures."""
+        z = normal((real.images.shape[0], self.latent_dim))
+        return Latent(z, None if self.fake_classes is None else self.fake_classes(real.classes))
+
+    def _fakes(self, latent: Latent) -> Pictures:
+        return Pictures(self.generator(told(*latent), training=True), latent.classes)
+
+    def judge(self, images: Any, classes: Any = None) -> Any:
+        """D's logits [B, 1] on pictures, augmented and noisy as the step has it, and their classes."""
         p = self.augment.probability if self.adaptive is None else self.adaptive.value
         images = augment(images, self.augment.policy, p)
         if self.instance_noise.std > 0:
             images = instance_noise(images, noise_std(self.instance_noise, self.step, self.total_steps))
-        return self.discriminator(images, training=True)
+        return self.discriminator(told(images, classes), training=True)
 
-    def _judge_both(self, real: Any, fake: Any, targets: Targets, penalised: bool) -> Seen:
+    def _judge_both(self, real: Pictures, fake: Pictures, targets: Targets, penalised: bool) -> Seen:
         """D on real pictures and fakes, both losses, and the weighted sum of the penalties on D."""
         weights = self.penalty if penalised else Penalty()
         on_real, r1 = self._judge_with_slope(real, weights.r1)
         on_fake, r2 = self._judge_with_slope(fake, weights.r2)
         penalty = r1 + r2
         if weights.gp > 0:
+            mixed = Pictures(between(real.images, fake.images), real.classes)
             with state_kept():
-                _, gradient = self.value_and_input_gradient(self.judge, between(real, fake))
+                _, gradient = self._logits_and_slope(mixed)
             penalty += weights.gp * one_centred(gradient)
         g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
-        return Seen(g_loss, d_loss, weights.interval * penalty, on_real, on_fake, fake)
+        return Seen(g_loss, d_loss, weights.interval * penalty, on_real, on_fake, fake.images)
 
-    def _judge_with_slope(self, images: Any, weight: float) -> tuple[Any, Any]:
+    def _judge_with_slope(self, pictures: Pictures, weight: float) -> tuple[Any, Any]:
         """D's logits, and weight / 2 · E‖∇D‖² from the same forward pass."""
         if weight == 0:
-            return self.judge(images), ops.zeros(())
-        logits, gradient = self.value_and_input_gradient(self.judge, images)
+            return self.judge(*pictures), ops.zeros(())
+        logits, gradient = self._logits_and_slope(pictures)
         return logits, weight / 2 * zero_centred(gradient)
+
+    def _logits_and_slope(self, pictures: Pictures) -> tuple[Any, Any]:
+        return self.value_and_input_gradient(lambda images: self.judge(images, pictures.classes), pictures.images)
 
     @property
     def _penalised(self) -> bool:
@@ -391,10 +400,3 @@ class GAN(Engine, keras.Model):
         if self.replay is not None:
             saved["replay"] = self.replay.images
         return saved | {"step": self.step}
-
-
-def _of_all_replicas(seen: Seen) -> Seen:
-    """What all replicas saw together: means of the scalars, and everybody's logits [n · B, 1]."""
-    g_loss, d_loss, penalty = ops.unstack(replicas.mean(ops.stack([seen.g_loss, seen.d_loss, seen.penalty])))
-    on_real, on_fake = replicas.gather(seen.on_real), replicas.gather(seen.on_fake)
-    return Seen(g_loss, d_loss, penalty, on_real, on_fake, seen.fake)

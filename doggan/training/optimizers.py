@@ -149,3 +149,16 @@ def check_optimizer(config: Optimizer, schedule: Schedule, total_steps: int, nam
             f"lr.warm_up = {schedule.warm_up} steps is longer than the run, which has {total_steps}; lower it, or "
             "raise train.epochs."
         )
+
+
+class BothOptimizers:
+    """What `fit` needs of `model.optimizer`, for two: JAX carries their variables through the step."""
+
+    def __init__(self, *optimizers: keras.optimizers.Optimizer) -> None:
+        self.optimizers = optimizers
+        self.built = True
+
+    @property
+    def variables(self) -> list[Any]:
+        """Of one after the other."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]

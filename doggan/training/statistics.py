@@ -15,7 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
-from doggan.sampling import BATCH_SIZE, draw_z
+from doggan.sampling import BATCH_SIZE, draw_z, filled, is_conditional, latent_dim
 
 STREAM = 2**64  # added to the seed, so that no seed that a user gives draws the same z for pictures
 
@@ -37,7 +37,14 @@ def batch_norms(generator: keras.Model) -> list[Any]:
     return layers
 
 
-def reestimate(generator: keras.Model, n: int, seed: int, batch_size: int = BATCH_SIZE, progress: bool = False) -> None:
+def reestimate(
+    generator: keras.Model,
+    n: int,
+    seed: int,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+    classes: NDArray[np.int32] | None = None,
+) -> None:
     """Give each batch normalisation the mean and variance that its inputs have over `n` fresh z.
 
     Layer by layer from the input on, in inference (no dropout, the statistics of the layers before already the new
@@ -46,11 +53,12 @@ def reestimate(generator: keras.Model, n: int, seed: int, batch_size: int = BATC
     network per layer at most, it takes memory for two numbers per z and channel.
 
     Args:
-        generator: z float32 [B, latent_dim] → pictures; its statistics are assigned.
+        generator: z float32 [B, latent_dim], or z and classes → pictures; its statistics are assigned.
         n: z to draw, at least 1; the winners of the competition took 10,000.
         seed: non-negative; the z are those of `draw_z(n, latent_dim, seed + STREAM)`.
         batch_size: z per forward pass; it decides memory and speed, not the result.
         progress: show a bar.
+        classes: int32 [n], where the generator is conditional.
 
     Raises:
         DogganError: the generator has no batch normalisation, or `n` or `batch_size` is below 1.
@@ -61,18 +69,19 @@ def reestimate(generator: keras.Model, n: int, seed: int, batch_size: int = BATC
     from tqdm import tqdm
 
     layers = batch_norms(generator)
-    z = draw_z(n, generator.input_shape[-1], seed + STREAM)
+    z = draw_z(n, latent_dim(generator), seed + STREAM)
     with tqdm(total=n * len(layers), desc="batch norm statistics", unit=" images", disable=not progress) as bar:
         for layer in layers:
             means, variances = [], []
             moments = _moments(generator, layer)
             for start in range(0, n, batch_size):
-                rows = z[start : start + batch_size]
-                filled = np.resize(rows, (batch_size, z.shape[1]))  # one shape to compile for
-                mean, variance = (np.asarray(moment)[: len(rows)] for moment in moments.predict_on_batch(filled))
+                rows = slice(start, start + batch_size)
+                inputs = filled(batch_size, z[rows], None if classes is None else classes[rows])
+                done = len(z[rows])
+                mean, variance = (np.asarray(moment)[:done] for moment in moments.predict_on_batch(inputs))
                 means.append(mean)
                 variances.append(variance)
-                bar.update(len(rows))
+                bar.update(done)
             mean, variance = pooled(np.concatenate(means), np.concatenate(variances))
             layer.moving_mean.assign(mean)
             layer.moving_variance.assign(variance)
@@ -91,8 +100,10 @@ def pooled(
 
 
 def _moments(generator: keras.Model, layer: Any) -> keras.Model:
-    """z [B, latent_dim] → mean and variance of the layer's input over each picture, float32 [B, C] both."""
-    x = ops.expand_dims(ops.cast(layer.input, "float32"), 1)  # so that there is something to reduce in [B, C] too
-    channel = layer.axis % len(layer.input.shape) + 1
+    """The generator's inputs → mean and variance of the layer's input over each picture, float32 [B, C] both."""
+    x = layer.input[0] if isinstance(layer.input, list | tuple) else layer.input  # a conditional one has classes too
+    channel = layer.axis % len(x.shape) + 1
+    x = ops.expand_dims(ops.cast(x, "float32"), 1)  # so that there is something to reduce in [B, C] too
     places = tuple(axis for axis in range(1, len(x.shape)) if axis != channel)
-    return keras.Model(generator.inputs[0], [ops.mean(x, places), ops.var(x, places)])
+    inputs = generator.inputs if is_conditional(generator) else generator.inputs[0]
+    return keras.Model(inputs, [ops.mean(x, places), ops.var(x, places)])

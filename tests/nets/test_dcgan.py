@@ -11,7 +11,7 @@ from keras import ops
 from doggan.config import BatchNorm, Discriminator, Generator, Init
 from doggan.errors import DogganError
 from doggan.layers import ConvSN2D, ConvSN2DTranspose, DenseSN, Dropout
-from doggan.nets import DISCRIMINATORS, GENERATORS
+from doggan.nets import family
 from doggan.nets.dcgan import check_discriminator, check_generator, discriminator, generator, image_size
 
 SMALL_G = Generator(
@@ -43,7 +43,7 @@ def layers_of(model, kind):
 @pytest.fixture(scope="module")
 def reference():
     """Both networks of the reference solution."""
-    return generator(Generator()), discriminator(Discriminator(), (64, 64, 3))
+    return generator(Generator(), (64, 64, 3)), discriminator(Discriminator(), (64, 64, 3))
 
 
 @pytest.mark.both_backends
@@ -106,7 +106,7 @@ def test_sigma_is_right_in_every_layer_of_the_reference(reference):
 
 
 def test_summary(capsys):
-    generator(SMALL_G).summary()
+    generator(SMALL_G, SHAPE).summary()
     discriminator(SMALL_D, SHAPE).summary()
     printed = capsys.readouterr().out
     assert "generator" in printed
@@ -114,14 +114,16 @@ def test_summary(capsys):
 
 
 def test_registries():
-    assert GENERATORS[Generator().network] is generator
-    assert DISCRIMINATORS[Discriminator().network] is discriminator
+    assert family(Generator().network, "generator").generator is generator
+    assert family(Discriminator().network, "discriminator").discriminator is discriminator
 
 
 @pytest.mark.both_backends
 def test_seed_decides_the_weights():
     def weights(seed):
-        return generator(SMALL_G, seed=seed).get_weights() + discriminator(SMALL_D, SHAPE, seed).get_weights()
+        return (
+            generator(SMALL_G, SHAPE, seed=seed).get_weights() + discriminator(SMALL_D, SHAPE, seed=seed).get_weights()
+        )
 
     first, same, other = weights(3), weights(3), weights(4)
     for a, b in zip(first, same, strict=True):
@@ -132,7 +134,7 @@ def test_seed_decides_the_weights():
 
 @pytest.mark.both_backends
 def test_layers_of_equal_shape_start_from_different_weights():
-    g = generator(replace(SMALL_G, base_depth=8))
+    g = generator(replace(SMALL_G, base_depth=8), SHAPE)
     d = discriminator(SMALL_D, SHAPE)
     kernels = [ops.convert_to_numpy(m.get_layer(f"conv_{i}").kernel) for m in (g, d) for i in (2, 3)]
     for i, a in enumerate(kernels):
@@ -143,7 +145,8 @@ def test_layers_of_equal_shape_start_from_different_weights():
 def test_settings_reach_the_layers():
     bn, init = BatchNorm(epsilon=1e-5, momentum=0.8), Init(mean=0.1, std=0.3)
     common = {"bn": bn, "init": init}
-    g = generator(replace(SMALL_G, spectral_norm=True, slope=0.1, batch_norm=(True, False, True), **common), channels=1)
+    settings = replace(SMALL_G, spectral_norm=True, slope=0.1, batch_norm=(True, False, True), **common)
+    g = generator(settings, (16, 16, 1))
     d = discriminator(replace(SMALL_D, spectral_norm=False, slope=0.0, dropout=(0.0, 0.3, 0.0), **common), SHAPE)
     assert g.output_shape == (None, 16, 16, 1)
     assert len(layers_of(g, ConvSN2DTranspose)) == 3
@@ -164,7 +167,7 @@ def test_settings_reach_the_layers():
 
 @pytest.mark.both_backends
 def test_save_and_load(tmp_path):
-    for model, batch in ((generator(SMALL_G), noise()), (discriminator(SMALL_D, SHAPE), pictures())):
+    for model, batch in ((generator(SMALL_G, SHAPE), noise()), (discriminator(SMALL_D, SHAPE), pictures())):
         model(batch, training=True)  # moves statistics and u
         model.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -178,7 +181,7 @@ def test_save_and_load(tmp_path):
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_one_step_of_each_network(spectral_norm):
     """Every weight has a gradient and all state moves; a step down lowers the loss of either network."""
-    g = generator(replace(SMALL_G, dropout=(0.0,) * 3, spectral_norm=spectral_norm))
+    g = generator(replace(SMALL_G, dropout=(0.0,) * 3, spectral_norm=spectral_norm), SHAPE)
     d = discriminator(replace(SMALL_D, spectral_norm=spectral_norm), SHAPE)
     z, real = noise(), pictures()
 
@@ -213,7 +216,7 @@ def test_outputs_are_float32_under_a_mixed_policy():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        g, d = generator(SMALL_G), discriminator(SMALL_D, SHAPE)
+        g, d = generator(SMALL_G, SHAPE), discriminator(SMALL_D, SHAPE)
     finally:
         keras.config.set_dtype_policy(before)
     assert g.get_layer("conv_1").compute_dtype == "bfloat16"

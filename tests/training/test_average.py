@@ -132,7 +132,8 @@ def test_it_computes_as_the_generator_does_in_half_precision_too():
                 batch_norm=(True,),
                 dropout=(0.5,),
                 spectral_norm=True,
-            )
+            ),
+            (4, 4, 3),
         )
     finally:
         keras.config.set_dtype_policy("float32")

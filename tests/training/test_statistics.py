@@ -39,6 +39,7 @@ def convolutions():
             batch_norm=(True, True),
             dropout=(0.5, 0.0),
         ),
+        (16, 16, 3),
         seed=1,
     )
 

@@ -1,0 +1,141 @@
+"""The DCGAN of convolutions only, as PyTorch's tutorial has it: 4×4 kernels, no dense layer, no bias anywhere.
+
+G sees z as a picture of one pixel, and D ends in one. Each further width doubles the side of the pictures: four make
+64 pixels, three 32, five 128.
+
+References: Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks, ICLR 2016, https://arxiv.org/abs/1511.06434; Inkawhich: DCGAN Tutorial,
+https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from doggan.config import Discriminator, Generator
+from doggan.errors import DogganError
+from doggan.layers import ConvSN2D, ConvSN2DTranspose
+from doggan.nets.conditioning import beside, beside_as_maps, check_condition, class_input, class_vector
+from doggan.nets.parts import (
+    DISCRIMINATOR,
+    GENERATOR,
+    Seeds,
+    after_layer,
+    check_common,
+    initial,
+    latent_input,
+    require,
+)
+
+_BASE = 4  # side of the first map of G and of the last of D
+_BOTH = frozenset(
+    {"network", "condition", "embedding_dim", "widths", "spectral_norm", "batch_norm", "dropout", "slope", "bn", "init"}
+)
+_GENERATOR_SETTINGS = _BOTH | {"latent_dim", "z_distribution"}
+
+
+def image_size(config: Generator) -> int:
+    """Side in pixels of the generator's pictures: 4, doubled for every width."""
+    return int(_BASE * 2 ** len(config.widths))
+
+
+def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0) -> keras.Model:
+    """z [B, latent_dim], and classes [B] where it is conditional → pictures [B, *image_shape], float32 in [-1, 1].
+
+    z (beside it a vector of the class) as one pixel → transposed 4×4 convolutions, each with BatchNorm and ReLU → one
+    more with tanh. The first has no padding, all others double the side. The last computes in float32 under every
+    dtype policy. The same `seed` gives the same weights on the same backend.
+
+    Raises:
+        DogganError: a setting contradicts another or the picture, as `check_generator` says.
+    """
+    check_generator(config, n_classes)
+    if image_shape[:2] != (image_size(config),) * 2:
+        raise DogganError(f"These settings make pictures of {image_size(config)} px, not {image_shape[:2]}.")
+    conv = ConvSN2DTranspose if config.spectral_norm else layers.Conv2DTranspose
+    seeds = Seeds(seed, GENERATOR)
+
+    z, x = latent_input(config)
+    classes = class_input(config)
+    x = beside(x, class_vector(classes, config, n_classes, seeds))
+    x = layers.Reshape((1, 1, x.shape[-1]), name="pixel")(x)  # [B, 1, 1, 100]
+    for i, width in enumerate(config.widths):  # → [B, 4, 4, 512] → [B, 8, 8, 256] → … → [B, 32, 32, 64]
+        x = conv(width, **_convolution(i == 0, f"conv_{i + 1}", config, seeds))(x)
+        x = after_layer(x, i, config, seeds, classes, n_classes)
+    last = _convolution(False, "image", config, seeds)
+    # Float32, since a half-precision tanh has fewer levels than a picture.
+    image = conv(image_shape[-1], **last, activation="tanh", dtype="float32")(x)  # [B, 64, 64, 3]
+    return keras.Model(z if classes is None else [z, classes], image, name="generator")
+
+
+def discriminator(
+    config: Discriminator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0
+) -> keras.Model:
+    """Pictures [B, *image_shape] in [-1, 1], and classes [B] where it is conditional → logits [B, 1], float32.
+
+    The higher the logit, the more real. 4×4 convolutions (of the picture, beside it maps of the class) that halve the
+    side, each with BatchNorm (but the first) and LeakyReLU → one without padding, which covers all of the last map.
+    The sigmoid belongs to the loss.
+
+    Raises:
+        DogganError: a setting contradicts another or the picture, as `check_discriminator` says.
+    """
+    check_discriminator(config, image_shape, n_classes)
+    conv = ConvSN2D if config.spectral_norm else layers.Conv2D
+    seeds = Seeds(seed, DISCRIMINATOR)
+
+    image = keras.Input(image_shape, name="image")
+    classes = class_input(config)
+    x = beside_as_maps(image, class_vector(classes, config, n_classes, seeds))
+    for i, width in enumerate(config.widths):  # [B, 32, 32, 64] → [B, 16, 16, 128] → [B, 8, 8, 256] → [B, 4, 4, 512]
+        x = conv(width, **_convolution(False, f"conv_{i + 1}", config, seeds))(x)
+        x = after_layer(x, i, config, seeds, classes, n_classes)
+    x = conv(1, **_convolution(True, "last", config, seeds), dtype="float32")(x)  # [B, 1, 1, 1]
+    logit = layers.Flatten(dtype="float32", name="logit")(x)  # [B, 1]
+    return keras.Model(image if classes is None else [image, classes], logit, name="discriminator")
+
+
+def _convolution(whole: bool, name: str, config: Generator | Discriminator, seeds: Seeds) -> dict[str, Any]:
+    """What the convolutions share. One that is `whole` lies between a single pixel and a map; others change the side
+    by two."""
+    return {
+        "kernel_size": _BASE,
+        "strides": 1 if whole else 2,
+        "padding": "valid" if whole else "same",
+        "use_bias": False,
+        "kernel_initializer": initial(config.init, seeds),
+        "name": name,
+    }
+
+
+def check_generator(config: Generator, n_classes: int = 0) -> None:
+    """Refuse settings that contradict each other, or that these networks do not have.
+
+    Raises:
+        DogganError: one sentence that names the key and the remedy.
+    """
+    require(config.latent_dim >= 1, "generator.latent_dim", config.latent_dim, "must be at least 1")
+    check_common(config, "generator", _GENERATOR_SETTINGS)
+    check_condition(config, "generator", n_classes)
+
+
+def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int], n_classes: int = 0) -> None:
+    """The same for a discriminator, whose convolutions must bring the pictures [H, W, C] to 4×4.
+
+    Raises:
+        DogganError: one sentence that names the key and the remedy.
+    """
+    check_common(config, "discriminator", _BOTH)
+    check_condition(config, "discriminator", n_classes)
+    if config.condition == "projection":
+        raise DogganError(
+            "discriminator.condition = projection needs a vector before the logit, which discriminator.network = "
+            "'allconv' has not; use embedding or one_hot."
+        )
+    side = _BASE * 2 ** len(config.widths)
+    if image_shape[:2] != (side, side):
+        raise DogganError(
+            f"discriminator.widths = {list(config.widths)} takes pictures of {side}×{side}, and these are "
+            f"{image_shape[1]}×{image_shape[0]}; give a width for each halving down to 4 pixels."
+        )

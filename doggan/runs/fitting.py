@@ -1,0 +1,83 @@
+"""Whether a recipe fits a set of pictures, and which recipes would."""
+
+from doggan.config import Config
+from doggan.data.imageset import ImageSet
+from doggan.errors import DogganError
+from doggan.nets import family
+from doggan.recipes import load_recipe, recipe_names
+
+
+def conditional(config: Config) -> bool:
+    """Whether the networks are told classes."""
+    return config.generator.condition != "none"
+
+
+def picture_size(config: Config, images: ImageSet) -> int:
+    """Side of the pictures that the networks see: the generator's, or the stored one where it takes any.
+
+    Raises:
+        DogganError: there is no such generator.
+    """
+    made = _made_size(config)
+    return images.image_shape[0] if made is None else made
+
+
+def check_classes(config: Config, images: ImageSet) -> None:
+    """Refuse networks of which one is told classes and the other is not, and pictures without classes.
+
+    Raises:
+        DogganError: one sentence with the remedy.
+    """
+    g, d = config.generator.condition, config.discriminator.condition
+    if (g == "none") != (d == "none"):
+        raise DogganError(
+            f"generator.condition = {g} and discriminator.condition = {d}: either both networks are told the class, or "
+            "neither."
+        )
+    if conditional(config) and images.labels is None:
+        raise DogganError(
+            f"Recipe {config.recipe} is told the classes of the pictures, and these have none; put them into one "
+            f"folder for each class, or choose {_alternatives(images)}."
+        )
+
+
+def check_size(config: Config, images: ImageSet, size: int) -> None:
+    """Refuse pictures that are not square, or not of the size that the networks see.
+
+    Args:
+        config, images: as they are to be trained.
+        size: as `picture_size` says.
+
+    Raises:
+        DogganError: one sentence with the remedy.
+    """
+    height, width, _ = images.image_shape
+    if height != width:
+        raise DogganError(f"The pictures are {width}×{height}; the networks want squares. Prepare them again.")
+    if height < size or (height > size and not config.data.random_crop):
+        crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
+        raise DogganError(
+            f"The pictures are {height} px wide and the generator of recipe {config.recipe} makes {size} px; prepare "
+            f"them with --size {size}{crop}, or choose {_alternatives(images)}."
+        )
+
+
+def fitting_recipes(images: ImageSet) -> list[str]:
+    """The recipes of the package that a set of pictures can be trained with as it is."""
+    found = []
+    for name in recipe_names():
+        config = load_recipe(name)
+        if _made_size(config) in (None, images.image_shape[0]) and not (conditional(config) and images.labels is None):
+            found.append(name)
+    return found
+
+
+def _alternatives(images: ImageSet) -> str:
+    names = fitting_recipes(images)
+    return f"a recipe that fits: {', '.join(names)}" if names else "another size: no recipe fits this one"
+
+
+def _made_size(config: Config) -> int | None:
+    """Side of the pictures that the generator makes; None where it makes any."""
+    image_size = getattr(family(config.generator.network, "generator"), "image_size", None)
+    return None if image_size is None else image_size(config.generator)
