@@ -16,7 +16,7 @@ from doggan.metrics.callback import Scorer
 from doggan.metrics.diversity import mean_pairwise_distance
 from doggan.metrics.extractors import RandomExtractor
 from doggan.recipes import load_recipe
-from doggan.sampling import generate
+from doggan.sampling import generate, sample_pictures
 from doggan.submission import check_submission, write_submission
 
 PHOTOGRAPHS = 800
@@ -127,7 +127,7 @@ def demo(
     config = load_recipe(recipe, (*overrides, f"seed={seed}"))
     run = runs.start_run(out / "run", config, data, data_path)
     untrained = runs.build_generator(run.config, run.image_shape)
-    before = _sample(untrained, MEASURED, seed + 1)
+    before = sample_pictures(untrained, MEASURED, seed=seed + 1)
     outcome = runs.train(run, data, progress=progress)
     outcome.raise_if_interrupted()
     say(str(outcome))
@@ -135,7 +135,7 @@ def demo(
     say("sampling and writing the submission")
     # Not the best checkpoint: it was chosen by the distance to the held-out dogs that is measured below.
     generator, *_ = runs.load_generator(run, "newest")
-    samples = _sample(generator, MEASURED, seed + 1)  # not the z that the sheets show through training
+    samples = sample_pictures(generator, MEASURED, seed=seed + 1)  # not the z that the sheets show through training
     plots.save_png(out / "samples.png", plots.grid(samples[:64], scale=2))
     plots.save_png(out / "comparison.png", side_by_side(data.training().images, samples))
     zip_path = out / "images.zip"
@@ -171,7 +171,3 @@ def measure(before: NDArray[np.uint8], after: NDArray[np.uint8], real: NDArray[n
     scorer = Scorer(RandomExtractor(), real, ("kid",))
     kid, kid_untrained = (scorer(images)["random-kid"] for images in (after, before))
     return Learned(kid, kid_untrained, mean_pairwise_distance(after) / mean_pairwise_distance(real))
-
-
-def _sample(generator, n: int, seed: int) -> NDArray[np.uint8]:  # type: ignore[no-untyped-def]
-    return np.concatenate(list(generate(generator, n, seed=seed)))

@@ -1,7 +1,7 @@
 """Pictures from a generator: z by NumPy, a compiled forward pass in batches, one rounding to eight bits."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +134,42 @@ def generate(
             made = len(z[rows])
             yield quantise(generator.predict_on_batch(inputs)[:made])
             bar.update(made)
+
+
+def sample_pictures(
+    generator: "keras.Model",
+    n: int,
+    *,
+    seed: int,
+    classes: NDArray[np.int32] | None = None,
+    truncation: float | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> NDArray[np.uint8]:
+    """What `generate` makes in one array, uint8 [n, H, W, C], n > 0; the arguments are its."""
+    made = generate(
+        generator, n, seed=seed, classes=classes, batch_size=batch_size, truncation=truncation, progress=progress
+    )
+    return np.concatenate(list(made))
+
+
+def sample_of_classes(
+    generator: "keras.Model", labels: Sequence[int], n: int, *, seed: int, truncation: float | None = None
+) -> NDArray[np.uint8]:
+    """Pictures of each class from the same z: uint8 [len(labels), n, H, W, C].
+
+    Args:
+        generator: a conditional one.
+        labels: the classes.
+        n, seed, truncation: of each; see `generate`.
+    """
+    rows = [
+        sample_pictures(
+            generator, n, seed=seed, classes=np.full(n, label, np.int32), truncation=truncation, batch_size=n
+        )
+        for label in labels
+    ]
+    return np.stack(rows)
 
 
 def filled(batch_size: int, z: NDArray[np.float32], classes: NDArray[np.int32] | None) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from gradients import losses_and_gradients
 from keras import ops
 
-from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, Targets
+from doggan.losses import LOSSES, PAIRED, RELATIVISTIC, Targets, squashed
 
 pytestmark = pytest.mark.both_backends
 
@@ -223,3 +223,15 @@ def test_targets_of_another_shape_are_refused_instead_of_broadcast(name):
     flat = Targets(ops.ones((2,)), ops.zeros((2,)))
     with pytest.raises(ValueError, match=r"targets of shape \(2,\) for logits of shape \(2, 1\)"):
         LOSSES[name](column(REAL), column(FAKE), flat)
+
+
+def test_squashed_least_squares_are_those_of_probabilities():
+    """σ(1) = .7310586, σ(−2) = .1192029, σ(.5) = .6224593, σ(−1) = .2689414; ½ · their mean squares to 1 and to 0."""
+    to_one = [(1 - 0.7310586) ** 2, (1 - 0.1192029) ** 2]
+    to_zero = [0.6224593**2, 0.2689414**2]
+    expected_d = sum(to_one) / 4 + sum(to_zero) / 4
+    expected_g = ((1 - 0.6224593) ** 2 + (1 - 0.2689414) ** 2) / 4
+    targets = Targets(column([1, 1]), column([0, 0]))
+    g_loss, d_loss = squashed(LOSSES["lsgan"])(column(REAL), column(FAKE), targets)
+    assert float(g_loss) == pytest.approx(expected_g, rel=1e-6)
+    assert float(d_loss) == pytest.approx(expected_d, rel=1e-6)

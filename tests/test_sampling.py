@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from doggan.errors import DogganError
-from doggan.sampling import draw_z, generate, quantise, sampling_rate
+from doggan.sampling import draw_z, generate, quantise, sample_of_classes, sample_pictures, sampling_rate
 
 
 @pytest.fixture
@@ -126,3 +126,35 @@ def test_sampling_rate_counts_pictures(generator, monkeypatch):
     monkeypatch.setattr("doggan.sampling.time.perf_counter", lambda: next(seconds))
     # Looks: start 0; 1 < 2.5 after the first batch; 2; 3 ends the loop with three batches; 4 is the divisor.
     assert sampling_rate(generator, batch_size=6, seconds=2.5) == pytest.approx(3 * 6 / 4)
+
+
+@pytest.fixture
+def conditional():
+    """z [B, 5], classes [B] → a grey picture whose every pixel is tanh(its class − 1)."""
+    z, classes = keras.Input((5,)), keras.Input((), dtype="int32")
+    table = keras.layers.Embedding(
+        3, 4, embeddings_initializer=lambda shape, dtype: np.repeat([[-1.0], [0], [1]], 4, 1)
+    )
+    x = keras.layers.Add()([table(classes), keras.layers.Dense(4, kernel_initializer="zeros")(z)])
+    return keras.Model([z, classes], keras.layers.Reshape((2, 2, 1))(keras.layers.Activation("tanh")(x)))
+
+
+@pytest.mark.both_backends
+def test_pictures_are_of_the_classes_asked_for(conditional):
+    level = quantise(np.tanh(np.array([-1.0, 0, 1])))
+    classes = np.array([2, 0, 1, 1, 2], np.int32)
+    pictures = sample_pictures(conditional, 5, seed=0, classes=classes, batch_size=2)
+    np.testing.assert_array_equal(pictures[:, 0, 0, 0], level[classes])
+    rows = sample_of_classes(conditional, [2, 0], 3, seed=0)
+    assert rows.shape == (2, 3, 2, 2, 1)
+    assert rows[:, :, 0, 0, 0].tolist() == [[level[2]] * 3, [level[0]] * 3]
+
+
+def test_classes_are_asked_for_exactly_where_there_are_some(generator, conditional):
+    with pytest.raises(ValueError, match="exactly where the generator is conditional"):
+        next(generate(conditional, 2, seed=0))
+    with pytest.raises(ValueError, match="exactly where the generator is conditional"):
+        next(generate(generator, 2, seed=0, classes=np.zeros(2, np.int32)))
+    with pytest.raises(ValueError, match="3 classes for 2 pictures"):
+        next(generate(conditional, 2, seed=0, classes=np.zeros(3, np.int32)))
+    assert sampling_rate(conditional, batch_size=2, seconds=0.01) > 0

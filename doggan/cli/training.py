@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from doggan.cli.options import (
     PATH,
@@ -26,6 +27,8 @@ from doggan.errors import DogganError
 
 if TYPE_CHECKING:
     from doggan.runs import Run
+
+_IN_A_ROW = 8  # samples of a class
 
 
 @click.command()
@@ -125,7 +128,11 @@ def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet.")
+@click.option(
+    "--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet; in a row of a class, at most 8."
+)
+@click.option("--class", "names", multiple=True, metavar="NAME", help="Of a conditional run: only this class; may be "
+              "repeated.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("samples.png"), help="The PNG to write.")
 @checkpoint_option
 @raw_option
@@ -133,21 +140,41 @@ def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
 @truncation_option
 @seed_option
 def sample(
-    run: Path, n: int, out: Path, checkpoint: str, raw: bool, bn_samples: int, truncation: float | None, seed: int
+    run: Path,
+    n: int,
+    names: tuple[str, ...],
+    out: Path,
+    checkpoint: str,
+    raw: bool,
+    bn_samples: int,
+    truncation: float | None,
+    seed: int,
 ) -> None:
-    """Draw a sheet of pictures from a RUN's generator."""
-    import numpy as np
+    """Draw a sheet of pictures from a RUN's generator.
 
+    Of a conditional run it has a row for each class, in which a column has the same z throughout; with one --class it
+    has pictures of that class only.
+    """
     load_keras()
     from doggan import plots, runs
-    from doggan.sampling import generate
+    from doggan.sampling import sample_of_classes, sample_pictures
 
-    generator, step, weights = runs.load_generator(
-        runs.Run.open(run), checkpoint, raw=raw, bn_samples=bn_samples, progress=True
-    )
-    pictures = np.concatenate(list(generate(generator, n, seed=seed, truncation=truncation)))
-    plots.save_png(out, plots.grid(pictures))
-    click.echo(f"{n} samples of step {step}, {weights}: {out}")
+    opened = runs.Run.open(run)
+    labels = opened.find_classes(names)
+    generator, step, weights = runs.load_generator(opened, checkpoint, raw=raw, bn_samples=bn_samples, progress=True)
+    made = f"of step {step}, {weights}"
+    if opened.classes is None or len(labels) == 1:
+        asked = np.full(n, labels[0], np.int32) if labels else None
+        pictures = sample_pictures(generator, n, seed=seed, classes=asked, truncation=truncation)
+        plots.save_png(out, plots.grid(pictures))
+        kind = f" of class {opened.classes.names[labels[0]]}" if opened.classes else ""
+        click.echo(f"{n} samples{kind} {made}: {out}")
+        return
+    rows = sample_of_classes(generator, labels, min(n, _IN_A_ROW), seed=seed, truncation=truncation)
+    asked_for = [opened.classes.names[label] for label in labels]
+    title = f"{opened.config.recipe}, step {step}: a row for each class, a column for each z"
+    plots.class_sheet(out, rows, asked_for, title)
+    click.echo(f"{rows.shape[1]} samples of each of {len(labels)} classes {made}: {out}")
 
 
 @click.command()

@@ -15,7 +15,7 @@ from PIL import Image
 from doggan.errors import DogganError
 from doggan.metrics.pictures import PICTURE_SUFFIXES, Pixels, read_picture, squash
 from doggan.metrics.protocols import RealSet
-from doggan.sampling import generate
+from doggan.sampling import sample_pictures
 from doggan.submission import COUNT, read_pictures
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def read_generated(
         raise DogganError(f"{source} does not exist; give a submission, a folder of pictures, an .npz or a run.")
     if source.is_dir() and (source / "config.json").exists():
         sampled, generator, classes = _load(source, count, seed, checkpoint, raw, bn_samples, progress)
-        made = generate(generator, count, seed=seed, classes=classes, progress=progress)
-        images = np.concatenate(list(made))
+        images = sample_pictures(generator, count, seed=seed, classes=classes, progress=progress)
         return replace(_fitted(source, images, real), sampled=sampled)
     if source.is_dir():
         return _from_folder(source, real)

@@ -1,5 +1,6 @@
 """Pictures of data and of training: sheets, the class histogram, losses, scores and verdicts, the GIF of a run."""
 
+from doggan.plots.classes import class_sheet
 from doggan.plots.gif import write_gif
 from doggan.plots.losses import all_losses, epoch_losses
 from doggan.plots.scores import all_scores
@@ -22,6 +23,7 @@ __all__ = [
     "augmented_sheet",
     "balanced_choice",
     "class_histogram",
+    "class_sheet",
     "display_name",
     "epoch_losses",
     "grid",

@@ -141,11 +141,11 @@ def labelled_sheet(path: str | Path, image_set: ImageSet, n: int = 64, seed: int
         if labels is not None:
             name = display_name(chosen.class_names[labels[place]])
             lines = textwrap.wrap(name, max(8, side // 7), max_lines=2, placeholder="…")
-            _text(figure, canvas, x, y + len(picture) + 4, "\n".join(lines), size=6)
+            draw_text(figure, canvas, x, y + len(picture) + 4, "\n".join(lines), size=6)
     counted = f"{len(chosen):,} of {len(image_set):,} pictures"
     if labels is not None:
         counted += f" · {len(np.unique(labels))} of {len(image_set.class_names)} classes"
-    _text(figure, canvas, margin, margin - 4, counted, size=10, weight="bold")
+    draw_text(figure, canvas, margin, margin - 4, counted, size=10, weight="bold")
     figure.figimage(canvas, zorder=-1)
     save(figure, path)
 
@@ -175,9 +175,9 @@ def augmented_sheet(
     canvas[head : head + left.shape[0], margin : margin + left.shape[1]] = left
     canvas[head : head + left.shape[0], start : start + columns.shape[1]] = columns
     figure = new_figure(canvas.shape[1] / DPI, canvas.shape[0] / DPI)
-    _text(figure, canvas, margin, margin - 4, title, size=10, weight="bold")
+    draw_text(figure, canvas, margin, margin - 4, title, size=10, weight="bold")
     for x, text in ((margin, "real"), (start, explanation)):
-        _text(figure, canvas, x, head - 10, text, size=7.5, va="baseline")
+        draw_text(figure, canvas, x, head - 10, text, size=7.5, va="baseline")
     figure.figimage(canvas, zorder=-1)
     save(figure, path)
 
@@ -225,7 +225,7 @@ def class_histogram(path: str | Path, image_set: ImageSet) -> None:
     save(figure, path)
 
 
-def _text(
+def draw_text(
     figure: "Figure",
     canvas: NDArray[np.uint8],
     x: int,

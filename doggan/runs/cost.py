@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from doggan.config import Config
 from doggan.data.batches import BatchPlan, batches
@@ -18,7 +17,7 @@ from doggan.metrics.callback import score_due
 from doggan.runs.build import build_gan, classes_of, plan_data, training_images
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
-from doggan.sampling import generate
+from doggan.sampling import sample_pictures
 from doggan.training.backend import has_accelerator
 
 _TIMED_STEPS = 3  # at least, unless they take too long
@@ -127,8 +126,7 @@ def _scoring_cost(
 
     def timed() -> float:
         start = time.perf_counter()
-        made = generate(generator, _TIMED_SAMPLES, seed=0, classes=asked, batch_size=_TIMED_SAMPLES)
-        samples = np.concatenate(list(made))
+        samples = sample_pictures(generator, _TIMED_SAMPLES, seed=0, classes=asked, batch_size=_TIMED_SAMPLES)
         scoring.scorer.features(samples)
         return time.perf_counter() - start
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,20 @@ class Run:
     def draw_classes(self, n: int, seed: int) -> NDArray[np.int32] | None:
         """Classes int32 [n] for samples, as frequent as in the training pictures; None where the run has none."""
         return None if self.classes is None else self.classes.draw(n, seed)
+
+    def find_classes(self, names: Sequence[str]) -> list[int]:
+        """The labels of classes by their names; of all that have pictures where none is named, in conditional runs.
+
+        Raises:
+            DogganError: the run's networks are told no classes, or know none of that name.
+        """
+        if self.classes is None:
+            if names:
+                raise DogganError(f"The networks of {self.folder} are told no classes; leave out --class.")
+            return []
+        if names:
+            return [self.classes.find(name) for name in names]
+        return [label for label, count in enumerate(self.classes.counts) if count > 0]
 
     @property
     def checkpoints(self) -> Checkpoints:

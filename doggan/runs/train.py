@@ -41,7 +41,7 @@ from doggan.runs.recorder import Recorder
 from doggan.runs.rollback import FACTOR, Rollback, roll_back, settings_of
 from doggan.runs.scores import Scoring, centres, load_scoring
 from doggan.runs.stop import Agreement, Stop
-from doggan.sampling import generate
+from doggan.sampling import sample_pictures
 from doggan.training.backend import has_accelerator, to_numpy
 from doggan.training.checkpoints import restore
 from doggan.training.gan import GAN
@@ -257,7 +257,7 @@ def _sampler(job: _Job, gan: GAN) -> Callable[..., NDArray[np.uint8]]:
         def draw() -> NDArray[np.uint8]:
             if values is not None:
                 generator.set_weights(values)
-            return np.concatenate(list(generate(generator, n, seed=seed, classes=asked)))
+            return sample_pictures(generator, n, seed=seed, classes=asked)
 
         return devices.alone(draw)
 

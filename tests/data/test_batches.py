@@ -110,3 +110,17 @@ def test_no_window_reaches_beyond_the_edge(make, stored):
         edges.append(draw.window.max())
         np.testing.assert_allclose(batch, 200 / 127.5 - 1, atol=1e-5)
     assert max(edges) == stored - 1  # some windows touch the far edge
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_labels_come_with_their_pictures(images, replicas):
+    """Each picture is filled with its number, so that it tells which label it must have."""
+    numbered = np.broadcast_to(np.arange(70, dtype=np.uint8)[:, None, None, None], (70, 20, 20, 1)).copy()
+    labels = (np.arange(70) * 3 % 11).astype(np.int32)
+    for ((pictures, own),) in (
+        tensorflow_batches(numbered, PLAN, 2, replicas, labels=labels).take(3).as_numpy_iterator()
+    ):
+        assert own.dtype == np.int32
+        assert pictures.shape[:-3] == own.shape
+        number = np.rint((pictures[..., 0, 0, 0] + 1) * 127.5).astype(int)
+        np.testing.assert_array_equal(own, labels[number])

@@ -54,6 +54,19 @@ def test_they_equal_those_of_the_host(changes, channels):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("on_device", [False, True])
+def test_labels_come_with_their_pictures(on_device):
+    plan, numbers = BatchPlan(**PLAN), np.arange(30, dtype=np.int32)
+    images = np.broadcast_to(numbers.astype(np.uint8)[:, None, None, None], (30, 20, 20, 1)).copy()
+    labels = numbers * 3 % 11
+    made = compiled(DevicePictures(images, plan, labels))
+    elements = itertools.islice(iter(batches(images, plan, 2, on_device=on_device, labels=labels)), 3)
+    for (element,) in elements:
+        pictures, own = map(keras.ops.convert_to_numpy, made(element) if on_device else element)
+        assert own.dtype == np.int32
+        np.testing.assert_array_equal(own, labels[np.rint((pictures[:, 0, 0, 0] + 1) * 127.5).astype(int)])
+
+
 def test_a_model_counts_them_neither_among_its_weights_nor_its_metrics():
     class Model(keras.Model):
         def __init__(self):

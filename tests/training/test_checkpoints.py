@@ -10,7 +10,14 @@ from doggan.config import Ema
 from doggan.errors import DogganError
 from doggan.recipes import config_from_dict
 from doggan.training.backend import to_numpy
-from doggan.training.checkpoints import Checkpoints, describe_weights, has_average, restore, restore_generator
+from doggan.training.checkpoints import (
+    Checkpoints,
+    describe_weights,
+    has_average,
+    restore,
+    restore_discriminator,
+    restore_generator,
+)
 from doggan.training.gan import GAN
 
 pytestmark = pytest.mark.both_backends
@@ -272,6 +279,18 @@ def test_samples_come_from_the_average_where_there_is_one_unless_asked_for_the_g
     assert np.abs(weights(gan.generator)[0] - weights(gan.average.generator)[0]).max() > 0
 
 
+def test_a_discriminator_comes_back_alone_and_no_other_one(tmp_path):
+    gan, discriminator = make_gan(ema=Ema()), make_gan().discriminator
+    scramble(gan, 8)
+    gan.step.assign(9)
+    path = Checkpoints(tmp_path).save(gan)
+    assert restore_discriminator(discriminator, path) == 9
+    for found, saved in zip(weights(discriminator), weights(gan.discriminator), strict=True):
+        np.testing.assert_array_equal(found, saved)
+    with pytest.raises(DogganError, match=r"another recipe: discriminator.000.kernel has shape \(4, 1\)"):
+        restore_discriminator(make_gan(width=5).discriminator, path)
+
+
 def test_an_average_comes_back_bit_for_bit(tmp_path):
     gan, other = make_gan(ema=Ema()), make_gan(ema=Ema())
     scramble(gan, 3)
@@ -310,6 +329,10 @@ def test_what_samples_are_drawn_with_is_said():
 
 def test_a_damaged_checkpoint_is_said_to_be_damaged_whatever_is_asked_of_it(tmp_path):
     (tmp_path / "best.npz").write_bytes(b"gone")
-    for ask in (has_average, lambda path: restore_generator(make_gan().generator, path)):
+    for ask in (
+        has_average,
+        lambda path: restore_generator(make_gan().generator, path),
+        lambda path: restore_discriminator(make_gan().discriminator, path),
+    ):
         with pytest.raises(DogganError, match="is damaged"):
             ask(tmp_path / "best.npz")
