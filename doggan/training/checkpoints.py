@@ -209,6 +209,20 @@ def restore_generator(generator: Any, path: Path, *, raw: bool = False) -> tuple
     return step, averaged
 
 
+def restore_discriminator(discriminator: Any, path: Path) -> int:
+    """Give a discriminator the values it has in the checkpoint at `path`, and return its step.
+
+    Raises:
+        DogganError: the file is damaged, or belongs to another network.
+    """
+    named = {f"discriminator.{i:03d}.{variable.name}": variable for i, variable in enumerate(discriminator.variables)}
+    with open_sealed(path) as (file, _):
+        values = {key: file[key] for key in named if key in file.files}
+        step = int(file["step"])
+    _assign(named, values, path)
+    return step
+
+
 def has_average(path: Path) -> bool:
     """Whether the checkpoint at `path` holds an average of the generator.
 
