@@ -335,3 +335,26 @@ def test_class_names_are_taken_literally(tmp_path, tiny_images):
     plots.class_histogram(tmp_path / "classes.png", odd)
     assert (tmp_path / "sheet.png").exists()
     assert (tmp_path / "classes.png").exists()
+
+
+@pytest.mark.parametrize(("size", "channels", "n"), [(32, 1, 8), (64, 3, 3)])
+def test_a_class_sheet_has_a_row_for_each_class(tmp_path, size, channels, n):
+    """Each picture is of one colour, found again at its place; names are written at the left of their rows."""
+    pictures = np.empty((3, n, size, size, channels), np.uint8)
+    levels = 60 + 5 * np.arange(3 * n, dtype=np.uint8).reshape(3, n)
+    pictures[:] = levels[:, :, None, None, None]
+    path = tmp_path / "classes.png"
+    plots.class_sheet(
+        path, pictures, ["0", "n02098105-soft-coated_wheaten_terrier_of_a_long_name_indeed", "b"], "title"
+    )
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    side = max(1, round(64 / size)) * size
+    for row in range(3):
+        band = sheet[64 + row * (side + 4) :][:side]  # below the title, whose letters have all levels at their edges
+        columns = [np.flatnonzero((band == level).all(axis=(0, 2))) for level in levels[row]]
+        assert [len(found) for found in columns] == [side] * n
+        lefts = [found[0] for found in columns]
+        assert np.diff(lefts).tolist() == [side + 4] * (n - 1)
+        name = band[:, 24 : lefts[0] - 4]
+        assert (name < 100).any()
+        assert (name[:, -4:] == 255).all()  # it ends before the pictures begin

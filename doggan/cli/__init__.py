@@ -4,6 +4,8 @@ import click
 
 from doggan import __version__
 from doggan.cli.data import download, look, prepare
+from doggan.cli.explore import explore
+from doggan.cli.recipes import recipes
 from doggan.cli.scoring import evaluate
 from doggan.cli.startup import EXIT_MISTAKE, load_keras
 from doggan.cli.startup import main as run_command
@@ -25,7 +27,7 @@ def cli() -> None:
     """
 
 
-for _command in (prepare, look, download, train, sample, submit, check, evaluate, demo, toy):
+for _command in (prepare, look, download, train, sample, submit, check, evaluate, demo, toy, explore, recipes):
     cli.add_command(_command)
 
 

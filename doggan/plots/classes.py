@@ -27,14 +27,15 @@ def class_sheet(path: str | Path, pictures: NDArray[np.uint8], names: Sequence[s
     """
     classes, n, height, width, channels = pictures.shape
     scale = max(1, round(64 / width))
-    gap, margin, head, column = 4, 24, 64, 190
+    labels = [textwrap.wrap(display_name(name), _LINE, max_lines=2, placeholder="…") for name in names]
+    gap, margin, head = 4, 24, 64
+    column = 16 + 9 * max(len(line) for lines in labels for line in lines)
     rows = grid(pictures.reshape(classes * n, height, width, channels), n, gap, scale)
-    canvas = np.full((head + len(rows) + margin, max(2 * margin + column + rows.shape[1], 620), 3), 255, np.uint8)
+    canvas = np.full((head + len(rows) + margin, max(2 * margin + column + rows.shape[1], 860), 3), 255, np.uint8)
     canvas[head : head + len(rows), margin + column : margin + column + rows.shape[1]] = rows
     figure = new_figure(canvas.shape[1] / DPI, canvas.shape[0] / DPI)
     draw_text(figure, canvas, margin, margin - 4, title, size=10, weight="bold")
-    for i, name in enumerate(names):
-        lines = textwrap.wrap(display_name(name), _LINE, max_lines=2, placeholder="…")
+    for i, lines in enumerate(labels):
         middle = head + i * (height * scale + gap) + height * scale // 2
         draw_text(figure, canvas, margin, middle, "\n".join(lines), size=7, va="center")
     figure.figimage(canvas, zorder=-1)

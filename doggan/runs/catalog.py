@@ -1,6 +1,5 @@
 """What the recipes of the package are, beside each other."""
 
-import functools
 from dataclasses import dataclass
 
 import keras
