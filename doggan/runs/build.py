@@ -16,7 +16,7 @@ from doggan.losses import LOSSES, PAIRED, SQUASHABLE, UNDECIDED_AT_ZERO
 from doggan.metrics.callback import check_first
 from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.metrics.scores import METRICS
-from doggan.nets import family
+from doggan.nets import FAMILIES, family
 from doggan.runs.board import check_tensorboard
 from doggan.runs.fitting import check_classes, check_size, conditional, picture_size
 from doggan.training.augment import POLICY
@@ -128,11 +128,28 @@ def build_discriminator(
     return network
 
 
+def check_own_networks(config: Config, image_shape: tuple[int, int, int], classes: Classes | None) -> None:
+    """Build the networks that are not of the package, to refuse what is wrong with them before a run begins.
+
+    Raises:
+        DogganError: as `build_generator`.
+    """
+    if config.generator.network not in FAMILIES:
+        build_generator(config, image_shape, classes)
+    if config.discriminator.network not in FAMILIES:
+        build_discriminator(config, image_shape, classes)
+
+
 def _built(config: Config, section: str, image_shape: tuple[int, int, int], classes: Classes | None) -> keras.Model:
     settings = getattr(config, section)
     with _precision(config):
         build = getattr(family(settings.network, section), section)
         network: keras.Model = build(settings, image_shape, len(classes) if classes else 0, config.seed)
+    if not isinstance(network, keras.Model):
+        raise DogganError(
+            f"{section}.network = {settings.network!r}: the function `{section}` returns a {type(network).__name__}; "
+            "it must return a keras.Model."
+        )
     return network
 
 

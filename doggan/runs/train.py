@@ -27,6 +27,7 @@ from doggan.runs.build import (
     build_gan,
     build_generator,
     check_devices,
+    check_own_networks,
     classes_of,
     data_hash,
     plan_data,
@@ -77,6 +78,7 @@ def start_run(
             return Run.open(folder)
         load_scoring(config, data, images, plan.image_size, weights)
         told = classes_of(config, images)
+        check_own_networks(config, shape, told)
         return Run.create(folder, config, shape, data_path.resolve(), data_hash(config, images), told)
 
     return devices.chief_first(make)
