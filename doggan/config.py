@@ -29,7 +29,7 @@ class Generator:
 
     network: str = "dcgan"  # dcgan | allconv | mlp, or the name of a module of your own; see `doggan.nets`
     latent_dim: int = 128
-    z_distribution: str = "normal"  # normal | uniform, in [0, 1): what the layers see; `z` itself is always normal
+    z_distribution: str = "normal"  # normal | uniform, in [0, 1]: what the layers see; `z` itself is always normal
     condition: str = "none"  # how it is told the class: none | embedding | one_hot | batch_norm
     embedding_dim: int = 10  # of a class, where condition = "embedding"
     base_size: int = 4

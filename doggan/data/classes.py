@@ -53,9 +53,10 @@ class Classes:
         return choose_by(self.shares(), np.random.default_rng((seed, _STREAM)).random(n))
 
     def spread(self, n: int) -> NDArray[np.int32]:
-        """Classes int32 [n] for a sheet: all in turn where n is enough for that, otherwise some at even distances."""
+        """Classes int32 [n] for a sheet: all that have pictures in turn; where n is too few, some at even distances."""
+        shown = np.flatnonzero(self.counts)
         places = np.arange(n)
-        return (places % len(self) if n >= len(self) else places * len(self) // n).astype(np.int32)
+        return shown[places % len(shown) if n >= len(shown) else places * len(shown) // n].astype(np.int32)
 
     def find(self, name: str) -> int:
         """The label of a class by its name, in upper or lower case, with or without its synset and underscores.

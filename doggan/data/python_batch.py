@@ -65,7 +65,8 @@ def _pictures(note: object) -> NDArray[np.uint8]:
     """The array that `note`, as NumPy pickles arrays, describes, if it is one of bytes [n, 3072]."""
     match note:
         case _Call(name, (what, _, _), (1, (int(count), int(columns)), _Call(dtype, (kind, _, _)), False, content)):
-            pass
+            if bool in (type(count), type(columns)):  # which passes for an int
+                raise BatchError("its data are not an array")
         case _:
             raise BatchError("its data are not an array")
     if name not in _RECONSTRUCT or what != _NDARRAY or dtype != _DTYPE or _text(kind) not in ("u1", "|u1"):

@@ -22,7 +22,6 @@ from doggan.runs.build import build_discriminator
 from doggan.sampling import draw_z, filled, latent_dim, quantise
 from doggan.training.checkpoints import restore_discriminator
 
-NETWORKS = ("generator", "discriminator")
 _BATCH_SIZE = 8  # 32 MB of maps where 32×32 positions attend to as many, and as much again for softmax
 
 

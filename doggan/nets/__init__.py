@@ -14,7 +14,6 @@ n_classes)` and `check_discriminator(config, image_shape, n_classes)`, which ref
 """
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -37,32 +36,28 @@ def family(name: str, section: str) -> ModuleType:
     """
     module = FAMILIES.get(name) or _own_family(name, section)
     if not callable(getattr(module, section, None)):
-        raise DogganError(f"{section}.network = {name!r}: {module.__file__} has no function `{section}`; write one.")
+        where = getattr(module, "__file__", None) or f"the module {name}"
+        raise DogganError(f"{section}.network = {name!r}: {where} has no function `{section}`; write one.")
     return module
 
 
 def _own_family(name: str, section: str) -> ModuleType:
+    called = f"{section}.network = {name!r}"
+    missing = (
+        f"{called} is not one of {', '.join(FAMILIES)}, nor a module that Python finds; run doggan in the folder that "
+        f"holds {name}.py."
+    )
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise DogganError(missing)
     here = str(Path.cwd())
     if here not in sys.path:  # the script `doggan` is not started with it, as `python -m doggan` is
         sys.path.append(here)
-    if not all(part.isidentifier() for part in name.split(".")) or _spec(name) is None:
-        raise DogganError(
-            f"{section}.network = {name!r} is not one of {', '.join(FAMILIES)}, nor a module that Python finds; run "
-            f"doggan in the folder that holds {name}.py."
-        )
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise DogganError(
-            f"{section}.network = {name!r} cannot be imported ({type(error).__name__}: {error}); mend it."
-        ) from error
-
-
-def _spec(name: str) -> object:
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise DogganError(missing) from None
+        raise DogganError(f"{called} cannot be imported ({type(error).__name__}: {error}); mend it.") from error
 
 
 __all__ = ["FAMILIES", "family"]

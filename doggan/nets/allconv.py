@@ -1,14 +1,16 @@
 """The DCGAN of convolutions only, as PyTorch's tutorial has it: 4×4 kernels, no dense layer, no bias anywhere.
 
-G sees z as a picture of one pixel, and D ends in one. Each further width doubles the side of the pictures: four make
-64 pixels, three 32, five 128.
+G sees z as a picture of one pixel, and D ends in one. Each width is a doubling of the side, so four make 64 pixels. For
+pictures of another size the networks have fewer or more layers at their deep end, where the maps are small: three for
+32 pixels, and for 128 a fifth, with twice as many channels as the deepest.
 
 References: Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative
 Adversarial Networks, ICLR 2016, https://arxiv.org/abs/1511.06434; Inkawhich: DCGAN Tutorial,
 https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html
 """
 
-from typing import Any
+import dataclasses
+from typing import Any, TypeVar
 
 import keras
 from keras import layers
@@ -28,6 +30,8 @@ from doggan.nets.parts import (
     require,
 )
 
+_Config = TypeVar("_Config", Generator, Discriminator)
+
 _BASE = 4  # side of the first map of G and of the last of D
 _BOTH = frozenset(
     {"network", "condition", "embedding_dim", "widths", "spectral_norm", "batch_norm", "dropout", "slope", "bn", "init"}
@@ -35,9 +39,32 @@ _BOTH = frozenset(
 _GENERATOR_SETTINGS = _BOTH | {"latent_dim", "z_distribution"}
 
 
-def image_size(config: Generator) -> int:
-    """Side in pixels of the generator's pictures: 4, doubled for every width."""
-    return int(_BASE * 2 ** len(config.widths))
+def fitted(config: _Config, side: int) -> _Config:
+    """The settings with as many layers as pictures of `side` pixels need, each per-layer setting cut or continued.
+
+    Raises:
+        DogganError: the side is not 8, 16, 32, ….
+    """
+    n = (side // _BASE).bit_length() - 1
+    if n < 1 or side != _BASE * 2**n:
+        raise DogganError(
+            f"The networks allconv double and halve the side down to {_BASE} pixels, and these pictures have {side}; "
+            "prepare them with --size 32, 64 or 128."
+        )
+    deep_first = isinstance(config, Generator)
+
+    def of_each(values: tuple[Any, ...], factor: int = 1) -> tuple[Any, ...]:
+        from_shallow = list(reversed(values) if deep_first else values)[:n]
+        while len(from_shallow) < n:
+            from_shallow.append(from_shallow[-1] * factor if factor > 1 else from_shallow[-1])
+        return tuple(reversed(from_shallow) if deep_first else from_shallow)
+
+    return dataclasses.replace(
+        config,
+        widths=of_each(config.widths, factor=2),
+        batch_norm=of_each(config.batch_norm),
+        dropout=of_each(config.dropout),
+    )
 
 
 def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0) -> keras.Model:
@@ -51,8 +78,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
         DogganError: a setting contradicts another or the picture, as `check_generator` says.
     """
     check_generator(config, n_classes)
-    if image_shape[:2] != (image_size(config),) * 2:
-        raise DogganError(f"These settings make pictures of {image_size(config)} px, not {image_shape[:2]}.")
+    config = fitted(config, image_shape[0])
     conv = ConvSN2DTranspose if config.spectral_norm else layers.Conv2DTranspose
     seeds = Seeds(seed, GENERATOR)
 
@@ -82,6 +108,7 @@ def discriminator(
         DogganError: a setting contradicts another or the picture, as `check_discriminator` says.
     """
     check_discriminator(config, image_shape, n_classes)
+    config = fitted(config, image_shape[0])
     conv = ConvSN2D if config.spectral_norm else layers.Conv2D
     seeds = Seeds(seed, DISCRIMINATOR)
 
@@ -121,7 +148,7 @@ def check_generator(config: Generator, n_classes: int = 0) -> None:
 
 
 def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int], n_classes: int = 0) -> None:
-    """The same for a discriminator, whose convolutions must bring the pictures [H, W, C] to 4×4.
+    """The same for a discriminator, whose convolutions must bring the square pictures [H, W, C] to 4×4.
 
     Raises:
         DogganError: one sentence that names the key and the remedy.
@@ -133,9 +160,4 @@ def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int]
             "discriminator.condition = projection needs a vector before the logit, which discriminator.network = "
             "'allconv' has not; use embedding or one_hot."
         )
-    side = _BASE * 2 ** len(config.widths)
-    if image_shape[:2] != (side, side):
-        raise DogganError(
-            f"discriminator.widths = {list(config.widths)} takes pictures of {side}×{side}, and these are "
-            f"{image_shape[1]}×{image_shape[0]}; give a width for each halving down to 4 pixels."
-        )
+    fitted(config, image_shape[0])

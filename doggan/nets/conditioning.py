@@ -17,8 +17,6 @@ from doggan.errors import DogganError
 from doggan.layers import EmbeddingSN
 from doggan.nets.parts import Seeds, initial
 
-BESIDE_THE_INPUT = ("embedding", "one_hot")
-
 
 def class_input(config: Generator | Discriminator) -> Any:
     """The input of classes int32 [B]; None in a network that is not told them."""
@@ -33,6 +31,10 @@ def check_condition(config: Generator | Discriminator, section: str, n_classes: 
     """
     if config.condition != "none" and n_classes < 1:
         raise DogganError(f"{section}.condition = {config.condition} needs pictures with classes, and these have none.")
+    if config.condition != "embedding" and config.embedding_dim != type(config)().embedding_dim:
+        raise DogganError(
+            f"{section}.embedding_dim = {config.embedding_dim} is of {section}.condition = embedding; set that too."
+        )
     if config.condition == "batch_norm" and not any(config.batch_norm):
         raise DogganError(f"{section}.condition = batch_norm needs a layer with batch norm; set {section}.batch_norm.")
 

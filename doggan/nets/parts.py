@@ -34,16 +34,17 @@ def initial(init: Init, seeds: Seeds) -> keras.initializers.Initializer:
 def latent_input(config: Generator) -> tuple[Any, Any]:
     """The input z [B, latent_dim] and what the layers see of it.
 
-    z is standard normal in the whole package, whatever `config.z_distribution`: one that is uniform in [0, 1) is made
+    z is standard normal in the whole package, whatever `config.z_distribution`: one that is uniform in [0, 1] is made
     of it by its distribution function. So paths between z, and their truncation, mean the same for every network.
     """
     z = keras.Input((config.latent_dim,), name="z")
-    return z, UniformZ(name="uniform_z")(z) if config.z_distribution == "uniform" else z
+    # In float32: half precision has a few hundred values in [0, 1], and its largest are 1.
+    return z, UniformZ(dtype="float32", name="uniform_z")(z) if config.z_distribution == "uniform" else z
 
 
 @keras.saving.register_keras_serializable(package="doggan")
 class UniformZ(layers.Layer):
-    """Φ(z): standard normal z [B, latent_dim] → values uniform in [0, 1), Φ being the normal distribution function."""
+    """Φ(z): standard normal z [B, latent_dim] → values uniform in [0, 1], Φ being the normal distribution function."""
 
     def call(self, z: Any) -> Any:
         return (1.0 + ops.erf(z / math.sqrt(2.0))) / 2.0
@@ -137,6 +138,11 @@ def check_attention(config: Generator | Discriminator, section: str, sides: list
         DogganError: one sentence that names the key and the remedy.
     """
     n, where = len(config.widths), config.attention
+    if not where and config.attention_kind != type(config)().attention_kind:
+        raise DogganError(
+            f"{section}.attention_kind = {config.attention_kind} is of {section}.attention, which is empty; name the "
+            "layers it comes after."
+        )
     if sorted(set(where)) != list(where) or not all(1 <= number <= n for number in where):
         raise DogganError(f"{section}.attention = {list(where)} must name some of the layers 1 to {n}, in order.")
     for number in where:

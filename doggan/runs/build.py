@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from doggan.config import Augment, Config
 from doggan.data.batches import BatchPlan, choose
@@ -18,7 +20,7 @@ from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.metrics.scores import METRICS
 from doggan.nets import FAMILIES, family
 from doggan.runs.board import check_tensorboard
-from doggan.runs.fitting import check_classes, check_size, conditional, picture_size
+from doggan.runs.fitting import check_classes, check_networks, check_size, conditional, picture_size
 from doggan.training.augment import POLICY
 from doggan.training.fake_classes import FakeClasses
 from doggan.training.gan import GAN
@@ -44,7 +46,7 @@ def training_images(config: Config, data: ImageSet) -> ImageSet:
 
 def data_hash(config: Config, images: ImageSet) -> str:
     """What tells the training pictures of a run from others; for conditional networks with their labels."""
-    return hash_images(images.images, images.labels if conditional(config) else None)
+    return hash_images(images.images, labels_of(config, images))
 
 
 def classes_of(config: Config, images: ImageSet) -> Classes | None:
@@ -55,6 +57,11 @@ def classes_of(config: Config, images: ImageSet) -> Classes | None:
         images: those the run trains on.
     """
     return Classes.of(images) if conditional(config) else None
+
+
+def labels_of(config: Config, images: ImageSet) -> NDArray[np.int32] | None:
+    """What the networks are told of the pictures, if anything: their labels."""
+    return images.labels if conditional(config) else None
 
 
 def plan_data(config: Config, images: ImageSet) -> BatchPlan:
@@ -68,10 +75,7 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
     check_classes(config, images)
     height, _, channels = images.image_shape
     size = picture_size(config, images)
-    n_classes = len(images.class_names) if conditional(config) else 0
-    for section, check in (("generator", (n_classes,)), ("discriminator", ((size, size, channels), n_classes))):
-        settings = getattr(config, section)
-        getattr(family(settings.network, section), f"check_{section}", _no_check)(settings, *check)
+    check_networks(config, (size, size, channels), len(images.class_names))
     check_size(config, images, size)
     _check_step(config)
     check_augment(config)
@@ -168,10 +172,6 @@ def _check_shapes(
             f"{section}.network = {name!r} maps {takes} to {gives} where {list(inputs)} to {output} is wanted (shapes "
             "without the batch); mend it, or the settings."
         )
-
-
-def _no_check(*args: object) -> None:
-    """Of a family that checks its settings when it is built."""
 
 
 def build_gan(

@@ -14,7 +14,7 @@ from doggan.data.classes import Classes
 from doggan.data.device import DevicePictures
 from doggan.data.imageset import ImageSet
 from doggan.metrics.callback import score_due
-from doggan.runs.build import build_gan, classes_of, plan_data, training_images
+from doggan.runs.build import build_gan, classes_of, labels_of, plan_data, training_images
 from doggan.runs.execution import made_on_device, next_fit, steps_wanted
 from doggan.runs.scores import Scoring, load_scoring
 from doggan.sampling import sample_pictures
@@ -44,7 +44,7 @@ def describe_cost(config: Config, data: ImageSet, weights: Path | None = None) -
     accelerator = has_accelerator()
     on_device = made_on_device(config.data.place, accelerator)
     classes = classes_of(config, images)
-    labels = None if classes is None else images.labels
+    labels = labels_of(config, images)
     pictures = DevicePictures(images.images, plan, labels) if on_device else None
     gan = build_gan(config, shape, plan.steps_per_epoch, pictures, classes)
     networks = (gan.generator, gan.discriminator)

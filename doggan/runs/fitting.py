@@ -22,6 +22,22 @@ def picture_size(config: Config, images: ImageSet) -> int:
     return images.image_shape[0] if made is None else made
 
 
+def check_networks(config: Config, image_shape: tuple[int, int, int], n_classes: int) -> None:
+    """Refuse settings of the networks that contradict each other or the pictures.
+
+    Raises:
+        DogganError: one sentence with the remedy; also for networks that do not exist.
+    """
+    told = n_classes if conditional(config) else 0
+    for section, given in (("generator", (told,)), ("discriminator", (image_shape, told))):
+        settings = getattr(config, section)
+        getattr(family(settings.network, section), f"check_{section}", _no_check)(settings, *given)
+
+
+def _no_check(*args: object) -> None:
+    """Of a family that checks its settings when it is built."""
+
+
 def check_classes(config: Config, images: ImageSet) -> None:
     """Refuse networks of which one is told classes and the other is not, and pictures without classes.
 
@@ -64,17 +80,22 @@ def check_size(config: Config, images: ImageSet, size: int) -> None:
 
 def fitting_recipes(images: ImageSet) -> list[str]:
     """The recipes of the package that a set of pictures can be trained with as it is."""
-    found = []
-    for name in recipe_names():
-        config = load_recipe(name)
-        if _made_size(config) in (None, images.image_shape[0]) and not (conditional(config) and images.labels is None):
-            found.append(name)
-    return found
+    return [name for name in recipe_names() if _fits(load_recipe(name), images)]
+
+
+def _fits(config: Config, images: ImageSet) -> bool:
+    if _made_size(config) not in (None, images.image_shape[0]) or (conditional(config) and images.labels is None):
+        return False
+    try:
+        check_networks(config, images.image_shape, len(images.class_names))
+    except DogganError:
+        return False
+    return len(images) >= config.train.batch_size * config.train.d_steps
 
 
 def _alternatives(images: ImageSet) -> str:
     names = fitting_recipes(images)
-    return f"a recipe that fits: {', '.join(names)}" if names else "another size: no recipe fits this one"
+    return f"a recipe that fits: {', '.join(names)}" if names else "other pictures: no recipe fits these"
 
 
 def _made_size(config: Config) -> int | None:

@@ -83,6 +83,9 @@ class Run:
     def open(cls, folder: str | Path) -> "Run":
         """The run in an existing folder.
 
+        Its configuration may name a module of networks (see `doggan.nets`), which is imported when they are built: open
+        only runs that you trust as you would a program.
+
         Raises:
             DogganError: there is none, or it was written by a newer doggan.
         """
@@ -118,15 +121,19 @@ class Run:
         """The labels of classes by their names; of all that have pictures where none is named, in conditional runs.
 
         Raises:
-            DogganError: the run's networks are told no classes, or know none of that name.
+            DogganError: the run's networks are told no classes, know none of that name, or have never seen it.
         """
         if self.classes is None:
             if names:
                 raise DogganError(f"The networks of {self.folder} are told no classes; leave out --class.")
             return []
-        if names:
-            return [self.classes.find(name) for name in names]
-        return [label for label, count in enumerate(self.classes.counts) if count > 0]
+        labels = [self.classes.find(name) for name in names]
+        for label in labels:
+            if self.classes.counts[label] == 0:
+                raise DogganError(
+                    f"{self.folder} was trained on no picture of {self.classes.names[label]}; choose another --class."
+                )
+        return labels or np.flatnonzero(self.classes.counts).tolist()
 
     @property
     def checkpoints(self) -> Checkpoints:

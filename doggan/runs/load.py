@@ -18,7 +18,8 @@ def load_generator(
     Args:
         run, which: the run and its checkpoint.
         raw: the weights as trained, where the checkpoint has an average of them too, which is taken else.
-        bn_samples: batch norm's statistics become those of so many fresh z, drawn by the run's seed; 0 leaves them.
+        bn_samples: batch norm's statistics become those of so many fresh z, with classes where it is told them, drawn
+            by the run's seed; 0 leaves them.
         progress: show a bar while they are estimated.
 
     Raises:

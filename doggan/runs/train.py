@@ -25,11 +25,11 @@ from doggan.files import remove_leftovers
 from doggan.metrics.callback import ScoreCallback
 from doggan.runs.build import (
     build_gan,
-    build_generator,
     check_devices,
     check_own_networks,
     classes_of,
     data_hash,
+    labels_of,
     plan_data,
     training_images,
 )
@@ -40,9 +40,9 @@ from doggan.runs.outcome import Outcome
 from doggan.runs.parts import EpochInParts
 from doggan.runs.recorder import Recorder
 from doggan.runs.rollback import FACTOR, Rollback, roll_back, settings_of
+from doggan.runs.samples import sampler, sheet_drawer
 from doggan.runs.scores import Scoring, centres, load_scoring
 from doggan.runs.stop import Agreement, Stop
-from doggan.sampling import sample_pictures
 from doggan.training.backend import has_accelerator, to_numpy
 from doggan.training.checkpoints import restore
 from doggan.training.gan import GAN
@@ -127,7 +127,7 @@ def train(
     outcome = None
     with devices.scope():
         on_device = made_on_device(run.config.data.place, accelerator, devices)
-        pictures = DevicePictures(images.images, plan, _labels(run, images)) if on_device else None
+        pictures = DevicePictures(images.images, plan, labels_of(run.config, images)) if on_device else None
         job = _Job(run, images, plan, pictures, per_call, scoring, Stop(deadline), devices, progress)
         with _signals(job.stop.ask), _old_objects_left_alone():
             while outcome is None:
@@ -135,11 +135,6 @@ def train(
     if devices.chief:
         _animate(run)
     return outcome
-
-
-def _labels(run: Run, images: ImageSet) -> NDArray[np.int32] | None:
-    """What the networks are told of the pictures, if anything."""
-    return None if run.classes is None else images.labels
 
 
 def _load_scoring(
@@ -214,12 +209,12 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
     """Train, and do all that only one process does: look at samples, score, write."""
     run, stop, settings = job.run, job.stop, job.run.config.train
     stop.scored(float(begun.get("score_seconds", 0.0)) if begun else 0.0)
-    sample = _sampler(job, gan)
+    sample = sampler(run, gan, job.devices)
     grace = patience(run.config, job.plan.batch_size)
     health = Health(settings, sample, _some_pictures(job), int(to_numpy(gan.step)), job.total_steps, begun, _say, grace)
     recorder = Recorder(
-        run.folder, settings, job.plan, run.checkpoints, _sheet(run, sample), job.scoring, stop, health, gan, begun,
-        progress=job.progress,
+        run.folder, settings, job.plan, run.checkpoints, sheet_drawer(run, sample), job.scoring, stop, health, gan,
+        begun, progress=job.progress,
     )  # fmt: skip
     parts = EpochInParts(gan, job.plan.steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [parts, stop, health, recorder]
@@ -240,42 +235,6 @@ def _train_as_chief(job: _Job, gan: GAN, begun: Mapping[str, NDArray[np.float64]
     return _outcome(job, gan, end, str(health.collapse), out_of_time)
 
 
-def _sampler(job: _Job, gan: GAN) -> Callable[..., NDArray[np.uint8]]:
-    """(n, classes) → pictures of the networks as they are, always from the same z; classes as in the data if None.
-
-    Where several devices train, by a copy of the generator that lies on one of them.
-    """
-    run, devices = job.run, job.devices
-    seed = run.config.seed
-    copied = devices.engine is not None
-    generator = gan.sampler
-    if copied:
-        generator = devices.alone(lambda: build_generator(run.config, run.image_shape, run.classes))
-
-    def sample(n: int, classes: NDArray[np.int32] | None = None) -> NDArray[np.uint8]:
-        asked = run.draw_classes(n, seed) if classes is None else classes
-        values = [to_numpy(variable) for variable in gan.sampler.weights] if copied else None
-
-        def draw() -> NDArray[np.uint8]:
-            if values is not None:
-                generator.set_weights(values)
-            return sample_pictures(generator, n, seed=seed, classes=asked)
-
-        return devices.alone(draw)
-
-    return sample
-
-
-def _sheet(run: Run, sample: Callable[..., NDArray[np.uint8]]) -> Callable[[], NDArray[np.uint8]]:
-    """Draws the sheet of a run; where its networks are told classes, with one in each column if all find a place."""
-    n = run.config.train.samples
-    if run.classes is None:
-        return lambda: plots.grid(sample(n))
-    asked = run.classes.spread(n)
-    columns = len(run.classes) if len(run.classes) <= n else None
-    return lambda: plots.grid(sample(n, asked), columns)
-
-
 def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None:
     """`fit` to the last epoch, from wherever in an epoch, until something ends it."""
     plan, train = job.plan, job.run.config.train
@@ -294,7 +253,7 @@ def _fit(job: _Job, gan: GAN, callbacks: list[keras.callbacks.Callback]) -> None
                 on_device=job.pictures is not None,
                 devices=job.devices,
                 shares=train.d_steps,
-                labels=_labels(job.run, job.images),
+                labels=labels_of(job.run.config, job.images),
             ),
             initial_epoch=epoch,
             # `fit` cannot begin in the middle of an epoch, nor end there but for good: parts are by themselves.

@@ -14,6 +14,14 @@ from doggan import replicas
 from doggan.randomness import alternatives
 
 
+def _dense(gradient: Any) -> Any:
+    """A gradient as one tensor: that of an embedding is a list of rows, in which a row may stand several times.
+
+    Keras' optimizers take the squares of such rows one by one, and Adam would see Σ g² where it should see (Σ g)².
+    """
+    return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
 class Engine:
     """Mixed into `GAN`, which provides `step_on(batch, draws)`."""
 
@@ -72,7 +80,7 @@ class Engine:
                 tape.watch(group)
             losses, extra = forward()
         gradients = [tape.gradient(*pair) for tape, *pair in zip(tapes, losses, watched, strict=True)]
-        return gradients, extra
+        return tf.nest.map_structure(_dense, gradients), extra
 
     def value_and_input_gradient(self, function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
         """y = function(x) and d sum(y) / dx, both differentiable, from one forward pass: state moves once."""

@@ -20,7 +20,7 @@ from doggan.training.backend import has_accelerator
 from doggan.training.fake_classes import FakeClasses
 from doggan.training.histogram import Histogram
 from doggan.training.labels import hard_targets, noisy_targets
-from doggan.training.moments import MeanStd
+from doggan.training.moments import MeanStd, take_in
 from doggan.training.optimizers import BothOptimizers
 from doggan.training.penalties import between, one_centred, state_kept, zero_centred
 from doggan.training.replay import ReplayBuffer
@@ -292,6 +292,7 @@ class GAN(Engine, keras.Model):
         on_fake, r2 = self._judge_with_slope(fake, weights.r2)
         penalty = r1 + r2
         if weights.gp > 0:
+            # A mixture has no class of its own; where that of the fake is another, D is asked as of the real one.
             mixed = Pictures(between(real.images, fake.images), real.classes)
             with state_kept():
                 _, gradient = self._logits_and_slope(mixed)
@@ -367,15 +368,7 @@ class GAN(Engine, keras.Model):
         }
         if self.adaptive is not None:
             values["augment_p"] = self.adaptive.value
-        logs: dict[str, Any] = {}
-        for stat in self.stats:
-            stat.update_state(values[stat.name])
-            logs |= {
-                stat.name: values[stat.name],
-                f"{stat.name}_mean": stat.result(),
-                f"{stat.name}_std": stat.std(),
-            }
-        return logs
+        return take_in(self.stats, values)
 
     def saved_variables(self) -> dict[str, Any]:
         """Every variable that training moves, by a key that is stable between processes."""

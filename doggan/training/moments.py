@@ -1,5 +1,6 @@
 """Mean and standard deviation of what the step reports, summed inside the step."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -35,3 +36,16 @@ class MeanStd(keras.metrics.Metric):
         """The population standard deviation of the same."""
         # XLA may fuse the update so that its rounding leaves a little less than zero.
         return ops.sqrt(ops.maximum(self.squares, 0.0) / ops.maximum(self.count, 1.0))
+
+
+def take_in(stats: Iterable[MeanStd], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take in the value of each by its name; returns `<name>`, `<name>_mean` and `<name>_std` of all."""
+    logs: dict[str, Any] = {}
+    for stat in stats:
+        stat.update_state(values[stat.name])
+        logs |= {
+            stat.name: values[stat.name],
+            f"{stat.name}_mean": stat.result(),
+            f"{stat.name}_std": stat.std(),
+        }
+    return logs

@@ -199,3 +199,21 @@ def test_what_does_not_go_together_is_refused():
         linear_gan(reuse_z=True)
     with pytest.raises(ValueError, match="forgets the classes"):
         conditional_gan(replay=4)
+
+
+@pytest.mark.parametrize("make", [keras.optimizers.Adam, keras.optimizers.RMSprop])
+def test_a_class_that_stands_several_times_in_a_batch_has_one_gradient(make):
+    """From rest neither optimizer moves a weight by more than its formula says of the one gradient that it has.
+
+    Adam's first step is lr · g / (|g| + ε), at most lr; RMSprop's is lr · g / √((1 − ρ) g² + ε), at most lr / √(1 − ρ).
+    """
+    gan = conditional_gan()
+    gan.compile(make(0.1), make(0.1))
+    (_, big), (_, small) = parameters(gan.generator), parameters(gan.discriminator)
+    fit(gan, real_batches(1), [np.array([0, 0, 0, 1, 1, 1, 1, 4], "int32")])
+    most = 0.1 if make is keras.optimizers.Adam else 0.1 / 0.1**0.5
+    for network, before in ((gan.generator, big), (gan.discriminator, small)):
+        moved = np.abs(parameters(network)[1] - before)
+        assert moved[[0, 1, 4]].max() > 0.9 * most
+        assert moved.max() < 1.001 * most
+        np.testing.assert_array_equal(moved[[2, 3]], 0)
