@@ -376,3 +376,13 @@ def test_the_real_records_as_a_pickle_of_full_length(shared_data):
     assert len(read) == 10_000
     np.testing.assert_array_equal(read, pixels)
     np.testing.assert_array_equal(read_labels, labels)
+
+
+def test_a_truth_value_is_no_number_of_pictures():
+    pixels, labels = batch(0, n=1)
+    whole = python2(pixels, labels)
+    assert read_python_batch(whole)[0].shape == (1, 3072)
+    crafted = whole.replace(b"M\x01\x00M\x00\x0c\x86", b"\x88M\x00\x0c\x86")  # NEWTRUE where the count was
+    assert crafted != whole
+    with pytest.raises(BatchError, match="not an array"):
+        read_python_batch(crafted)

@@ -163,3 +163,15 @@ def test_the_summary_in_words(tmp_path):
         "skipped: 12 × second file with the same id: " + ", ".join(f"a/{i}" for i in range(10)) + " and 2 more",
         f"{tmp_path / 'x.npz'} in 0.5 s, 2,468 pictures a second",
     ]
+
+
+def test_the_command_offers_what_there_is():
+    from doggan.cli.data import download, prepare
+    from doggan.data.sources import SOURCES
+
+    def choices(command, name):
+        return list(next(option.type.choices for option in command.params if option.name == name))
+
+    assert choices(prepare, "dataset") == list(DATASETS)
+    assert set(choices(prepare, "crop")) == {crop for dataset in DATASETS.values() for crop in dataset.crops}
+    assert set(choices(download, "name")) == {*SOURCES, "nasnet"}

@@ -303,3 +303,16 @@ def test_refuses_what_would_bypass_the_norm():
         DenseSN(2, power_iterations=0)
     with pytest.raises(ValueError, match="epsilon must be positive"):
         DenseSN(2, epsilon=0.0)
+
+
+@pytest.mark.both_backends
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (7, 7)])
+def test_sigma_is_exact_at_the_start_whichever_side_is_longer(shape):
+    layer = DenseSN(shape[1])
+    layer.build((None, shape[0]))
+    w = keras.ops.convert_to_numpy(layer.kernel)
+    _, singular, right = np.linalg.svd(w)
+    assert float(layer.sigma()) == pytest.approx(singular[0], rel=1e-5)
+    u = keras.ops.convert_to_numpy(layer.u)
+    assert np.linalg.norm(u) == pytest.approx(1, rel=1e-5)
+    assert abs(u @ right[0]) == pytest.approx(1, abs=1e-4)

@@ -104,21 +104,27 @@ def test_pictures_without_classes_are_answered_with_recipes_that_fit(tiny_images
     bare = dataclasses.replace(tiny_images, labels=None, class_names=())
     config = Config(recipe="mine", generator=dataclasses.replace(Config().generator, condition="one_hot"))
     config = dataclasses.replace(config, discriminator=dataclasses.replace(config.discriminator, condition="one_hot"))
-    with pytest.raises(DogganError, match=r"Recipe mine is told the classes .* a recipe that fits: cifar10-dcgan,"):
+    with pytest.raises(DogganError, match=r"Recipe mine is told the classes .* a recipe that fits: folder-dcgan\."):
         start_run(tmp_path / "run", config, bare, tmp_path / "bare.npz")
     assert not (tmp_path / "run").exists()
 
 
 def test_recipes_that_fit(tiny_images):
-    bare = dataclasses.replace(tiny_images, labels=None, class_names=())
-    assert fitting_recipes(tiny_images) == [
-        "cifar10-csagan", "cifar10-dcgan", "cifar10-sagan", "mnist-cgan", "mnist-dcgan", "mnist-gan", "mnist-lsgan"
-    ]  # fmt: skip
-    assert fitting_recipes(bare) == ["cifar10-dcgan", "cifar10-sagan", "mnist-dcgan", "mnist-gan"]
+    many = tiny_images.select(np.arange(640) % 40)
+    bare = dataclasses.replace(many, labels=None, class_names=())
+    large = dataclasses.replace(bare, images=np.zeros((640, 128, 128, 1), np.uint8))
+    told = ["cifar10-csagan", "mnist-cgan", "mnist-lsgan"]
+    others = ["cifar10-dcgan", "cifar10-sagan", "folder-dcgan", "mnist-dcgan", "mnist-gan"]
+    assert fitting_recipes(many) == sorted([*told, *others])
+    assert fitting_recipes(bare) == others
+    assert fitting_recipes(large) == ["folder-dcgan", "mnist-gan"]
+    assert fitting_recipes(tiny_images) == ["folder-dcgan"]  # the others' batches are larger
 
 
 def test_pictures_of_another_size_are_answered_with_recipes_that_fit(tiny_images, tmp_path):
-    with pytest.raises(DogganError, match=r"are 32 px wide .* recipe dogs-dcgan makes 64 px; .* that fits: cifar10-"):
+    with pytest.raises(
+        DogganError, match=r"are 32 px wide .* recipe dogs-dcgan makes 64 px; .* that fits: folder-dcgan"
+    ):
         start_run(tmp_path / "run", Config(), tiny_images, tmp_path / "tiny.npz")
 
 
