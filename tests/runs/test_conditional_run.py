@@ -128,9 +128,8 @@ def test_pictures_of_another_size_are_answered_with_recipes_that_fit(tiny_images
         start_run(tmp_path / "run", Config(), tiny_images, tmp_path / "tiny.npz")
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_command_line_samples_by_class(doggan, tiny_images, tiny_recipe, tmp_path, channels):
-    images = dataclasses.replace(tiny_images, images=tiny_images.images[..., :channels])
+def test_the_command_line_samples_by_class(doggan, tiny_images, tiny_recipe, tmp_path):
+    images = dataclasses.replace(tiny_images, images=tiny_images.images[..., :1])  # grey, as digits are
     data, run, sheet = tmp_path / "tiny.npz", tmp_path / "run", tmp_path / "sheet.png"
     images.save(data)
     settings = [
