@@ -18,25 +18,28 @@ from keras import layers
 from doggan.config import Discriminator, Generator
 from doggan.errors import DogganError
 from doggan.layers import ConvSN2D, ConvSN2DTranspose
-from doggan.nets.conditioning import beside, beside_as_maps, check_condition, class_input, class_vector
+from doggan.nets.conditioning import (
+    beside,
+    beside_as_maps,
+    check_condition,
+    check_plain_generator,
+    class_input,
+    class_vector,
+)
 from doggan.nets.parts import (
     DISCRIMINATOR,
     GENERATOR,
+    PLAIN,
     Seeds,
     after_layer,
     check_common,
     initial,
     latent_input,
-    require,
 )
 
 _Config = TypeVar("_Config", Generator, Discriminator)
 
 _BASE = 4  # side of the first map of G and of the last of D
-_BOTH = frozenset(
-    {"network", "condition", "embedding_dim", "widths", "spectral_norm", "batch_norm", "dropout", "slope", "bn", "init"}
-)
-_GENERATOR_SETTINGS = _BOTH | {"latent_dim", "z_distribution"}
 
 
 def fitted(config: _Config, side: int) -> _Config:
@@ -142,9 +145,7 @@ def check_generator(config: Generator, n_classes: int = 0) -> None:
     Raises:
         DogganError: one sentence that names the key and the remedy.
     """
-    require(config.latent_dim >= 1, "generator.latent_dim", config.latent_dim, "must be at least 1")
-    check_common(config, "generator", _GENERATOR_SETTINGS)
-    check_condition(config, "generator", n_classes)
+    check_plain_generator(config, n_classes)
 
 
 def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int], n_classes: int = 0) -> None:
@@ -153,7 +154,7 @@ def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int]
     Raises:
         DogganError: one sentence that names the key and the remedy.
     """
-    check_common(config, "discriminator", _BOTH)
+    check_common(config, "discriminator", PLAIN)
     check_condition(config, "discriminator", n_classes)
     if config.condition == "projection":
         raise DogganError(

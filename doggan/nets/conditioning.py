@@ -15,7 +15,7 @@ from keras import layers, ops
 from doggan.config import Discriminator, Generator
 from doggan.errors import DogganError
 from doggan.layers import EmbeddingSN
-from doggan.nets.parts import Seeds, initial
+from doggan.nets.parts import PLAIN, Seeds, check_common, initial, require
 
 
 def class_input(config: Generator | Discriminator) -> Any:
@@ -37,6 +37,17 @@ def check_condition(config: Generator | Discriminator, section: str, n_classes: 
         )
     if config.condition == "batch_norm" and not any(config.batch_norm):
         raise DogganError(f"{section}.condition = batch_norm needs a layer with batch norm; set {section}.batch_norm.")
+
+
+def check_plain_generator(config: Generator, n_classes: int) -> None:
+    """Refuse settings of a generator with a fixed plan that contradict each other, or that it does not read.
+
+    Raises:
+        DogganError: one sentence that names the key and the remedy.
+    """
+    require(config.latent_dim >= 1, "generator.latent_dim", config.latent_dim, "must be at least 1")
+    check_common(config, "generator", PLAIN | {"latent_dim", "z_distribution"})
+    check_condition(config, "generator", n_classes)
 
 
 def class_vector(classes: Any, config: Generator | Discriminator, n_classes: int, seeds: Seeds) -> Any:

@@ -14,6 +14,11 @@ from doggan.layers import BatchNormalization, ConditionalBatchNormalization, Dro
 
 GENERATOR, DISCRIMINATOR = 0, 1  # so that one seed gives two unrelated networks
 
+PLAIN = frozenset(
+    {"network", "condition", "embedding_dim", "widths", "spectral_norm", "batch_norm", "dropout", "slope", "bn", "init"}
+)
+"""The settings that networks with a fixed plan read, a generator `latent_dim` and `z_distribution` beside them."""
+
 
 class Seeds:
     """Unrelated seeds in a fixed order, one for each thing in a network that is drawn."""
