@@ -24,6 +24,7 @@ def cli() -> None:
     The whole path on drawn dogs, in minutes:   doggan demo
     On the real ones:   doggan prepare PHOTOS → doggan train dogs64.npz → doggan submit RUN
     The score:   doggan evaluate images.zip --real PHOTOS
+    Other pictures, other GANs:   doggan recipes, doggan prepare --dataset mnist FILES
     """
 
 

@@ -70,6 +70,11 @@ def check_size(config: Config, images: ImageSet, size: int) -> None:
     height, width, _ = images.image_shape
     if height != width:
         raise DogganError(f"The pictures are {width}×{height}; the networks want squares. Prepare them again.")
+    if config.data.random_crop and _made_size(config) is None:
+        raise DogganError(
+            "data.random_crop cuts pictures to the size that the generator makes, and generator.network = "
+            f"{config.generator.network!r} makes any; leave it out, and prepare the pictures in the size you want."
+        )
     if height < size or (height > size and not config.data.random_crop):
         crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
         raise DogganError(

@@ -92,6 +92,13 @@ def test_runs_of_an_older_doggan_open(start):
         (("generator.attention=[1]", "generator.widths=[12, 4]"), "needs a multiple of 8"),
         (("generator.attention=[3]",), "must name some of the layers 1 to 2"),
         (("generator.head_stride=2",), "is of generator.head = conv"),
+        (
+            (
+                "generator={ network = 'mlp', widths = [8], batch_norm = [true], dropout = [0.0] }",
+                "data.random_crop=true",
+            ),
+            "data.random_crop cuts pictures .* 'mlp' makes any",
+        ),
         (("generator.network=mlp", "generator.widths=[8, 4]"), "is not a setting that generator.network = 'mlp' reads"),
     ],
 )
