@@ -6,10 +6,6 @@ those it is named after, and never where a file could not be had. So an entry is
 computation that was interrupted goes on after its last whole entry. That a file is no picture is remembered.
 """
 
-import contextlib
-import hashlib
-import io
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,16 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from doggan.files import atomic_path, cache_folder
+from doggan.cache import LIMIT, Cache, cache_key
+from doggan.files import cache_folder
 from doggan.metrics.extractors import Extractor
 from doggan.metrics.pace import Pace
 from doggan.metrics.pictures import Part, Pictures
 
 CHUNK = 1000  # pictures an entry
-LIMIT = 4_000_000_000  # bytes; the competition's photographs take 170 MB and a submission 82
 
 _VERSION = "doggan features 1"
-_DIGEST = 32  # bytes of sha256 at the beginning of an entry; an .npz follows
 
 
 @dataclass(frozen=True)
@@ -39,63 +34,18 @@ class Features:
     index: NDArray[np.int64]
 
 
-class FeatureCache:
-    """A folder of entries; several processes may use it at once.
+class FeatureCache(Cache):
+    """The entries of features, each the rows and index of a `Features`; see `Cache`.
 
     Args:
         folder: `features` in `doggan.files.cache_folder` by default.
         limit: bytes in all; beyond it the entries used longest ago are removed.
-
-    Attributes:
-        trouble: why entries could not be written, if they could not.
     """
 
+    suffix = ".features"
+
     def __init__(self, folder: Path | None = None, limit: int = LIMIT) -> None:
-        self.folder = cache_folder() / "features" if folder is None else folder
-        self.limit = limit
-        self.trouble: str | None = None
-
-    def get(self, key: str) -> Features | None:
-        """The entry, or None where there is none or it is damaged."""
-        path = self._path(key)
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return None
-        digest, content = data[:_DIGEST], data[_DIGEST:]
-        if hashlib.sha256(content).digest() != digest:
-            return None
-        with contextlib.suppress(OSError):  # a cache that may only be read keeps no order of use
-            os.utime(path)
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return Features(file["rows"], file["index"])
-
-    def put(self, key: str, entry: Features) -> None:
-        """Write the entry; where that is impossible, note it in `trouble` and go on without."""
-        content = io.BytesIO()
-        np.savez(content, rows=entry.rows, index=entry.index)
-        try:
-            with atomic_path(self._path(key)) as temporary:
-                temporary.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
-            self._shrink()
-        except OSError as error:
-            self.trouble = f"features cannot be kept in {self.folder} ({error.strerror or error})"
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.features"
-
-    def _shrink(self) -> None:
-        used = []
-        for path in self.folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another process may have removed or renamed it
-                status = path.stat()
-                used.append((status.st_mtime_ns, path, status.st_size))
-        total = sum(size for _, _, size in used)
-        for _, path, size in sorted(used):
-            if total <= self.limit:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
+        super().__init__(cache_folder() / "features" if folder is None else folder, limit)
 
 
 def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: FeatureCache | None = None) -> Features:
@@ -111,7 +61,7 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
     """
     parts = [slice(i, min(i + CHUNK, len(pictures))) for i in range(0, len(pictures), CHUNK)]
     keys = [None if cache is None else _key(pictures, pictures.digest(part), extractor) for part in parts]
-    entries = [None if cache is None or key is None else cache.get(key) for key in keys]
+    entries = [_entry(cache, key) for key in keys]
     missing = [i for i, entry in enumerate(entries) if entry is None]
     pace.skip(len(pictures) - sum(parts[i].stop - parts[i].start for i in missing))
     for i, part in zip(missing, _read_ahead(pictures, [parts[i] for i in missing]), strict=True):
@@ -121,7 +71,7 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
         entries[i] = entry = Features(rows, part.index - parts[i].start)
         key = keys[i]
         if cache is not None and key is not None and key == _key(pictures, part.digest, extractor):
-            cache.put(key, entry)
+            cache.put(key, {"rows": entry.rows, "index": entry.index})
     found = [(part, entry) for part, entry in zip(parts, entries, strict=True) if entry is not None]
     if not found:
         return Features(np.empty((0, extractor.dimensions), np.float32), np.empty(0, np.int64))
@@ -131,11 +81,15 @@ def features_of(pictures: Pictures, extractor: Extractor, pace: Pace, cache: Fea
     )
 
 
+def _entry(cache: FeatureCache | None, key: str | None) -> Features | None:
+    arrays = None if cache is None or key is None else cache.get(key)
+    return None if arrays is None else Features(arrays["rows"], arrays["index"])
+
+
 def _key(pictures: Pictures, digest: str | None, extractor: Extractor) -> str | None:
     if digest is None:
         return None
-    text = "\n".join((_VERSION, extractor.identity, pictures.preprocessing, digest))
-    return hashlib.sha256(text.encode()).hexdigest()[:40]
+    return cache_key(_VERSION, extractor.identity, pictures.preprocessing, digest)
 
 
 def _read_ahead(pictures: Pictures, parts: Iterable[slice]) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""Commands that show what a run has learned."""
+"""`doggan explore attention`."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,7 @@ from doggan.cli.options import PATH, checkpoint_option, raw_option, seed_option
 from doggan.cli.startup import load_keras
 
 
-@click.group()
-def explore() -> None:
-    """What a run has learned, in pictures."""
-
-
-@explore.command()
+@click.command()
 @click.argument("run", type=PATH)
 @click.option("--out", "-o", type=PATH, default=Path("attention.png"), help="The PNG to write.")
 @click.option("--n", type=click.IntRange(1, 16), default=4, help="Samples, a row each.")
