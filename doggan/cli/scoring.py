@@ -25,7 +25,7 @@ from doggan.errors import DogganError
 @click.option("--real", type=PATH, required=True, help="Folder of the competition's photographs "
               "(protocol kaggle) or of other pictures (folder), or the .npz of `doggan prepare` (crops).")  # fmt: skip
 @click.option("--metrics", default="fid,mifid,kid,prdc", help="Some of fid, mifid, kid, prdc, is.")
-@click.option("--extractor", type=click.Choice(["inception", "random", "nasnet"]), default="inception",
+@click.option("--extractor", type=click.Choice(["inception", "random", "nasnet", "vgg19"]), default="inception",
               help="What makes the features.")  # fmt: skip
 @weights_option
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Of Inception; bf16 is faster "

@@ -1,7 +1,7 @@
 """What turns pictures into the features that scores are made of, behind one interface.
 
-`inception` gives the scores people compare, `nasnet` those of the organisers' second stage, and `random` a cheap
-stand-in whose scores carry another name.
+`inception` gives the scores people compare, `nasnet` those of the organisers' second stage, `vgg19` looks
+for pictures that look alike, and `random` is a cheap stand-in whose scores carry another name.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
-from doggan.metrics.batching import features_in_batches
+from doggan.metrics.batching import Pictures, features_in_batches
 from doggan.metrics.pace import Pace
 
 PRECISIONS = ("float32", "bfloat16")
@@ -59,6 +59,21 @@ class Extractor(Protocol):
         ...
 
 
+class UnroundedExtractor(Extractor, Protocol):
+    """An extractor that takes float32 pictures from 0 to 255 as well, for distances smaller than rounding makes."""
+
+    def features(
+        self,
+        images: Pictures,
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+        pace: Pace | None = None,
+    ) -> NDArray[np.float32]:
+        """See `Extractor.features`; float32 pictures that hold whole numbers have the features of uint8 ones."""
+        ...
+
+
 class RandomExtractor:
     """`random_features` as an `Extractor`: no weights to fetch, and no score to compare with Inception's.
 
@@ -80,13 +95,13 @@ class RandomExtractor:
 
     def features(
         self,
-        images: NDArray[np.uint8],
+        images: Pictures,
         *,
         batch_size: int | None = None,
         progress: bool = False,
         pace: Pace | None = None,
     ) -> NDArray[np.float32]:
-        """float32 [N, 1030] of images uint8 [N, H, W, 1 or 3]; see `Extractor.features`.
+        """float32 [N, 1030] of images uint8, or float32 0 to 255, [N, H, W, 1 or 3]; see `Extractor.features`.
 
         Raises:
             DogganError: the pictures are smaller or larger than the network works on.
@@ -152,8 +167,15 @@ def _nasnet(weights: str | Path | None, precision: str, xla: bool) -> Extractor:
     return load_nasnet(weights)
 
 
+def _vgg19(weights: str | Path | None, precision: str, xla: bool) -> Extractor:
+    from doggan.metrics.vgg import load_vgg19
+
+    return load_vgg19(weights)
+
+
 EXTRACTORS: dict[str, Callable[[str | Path | None, str, bool], Extractor]] = {
     "inception": _inception,
     "random": _random,
     "nasnet": _nasnet,
+    "vgg19": _vgg19,
 }

@@ -5,7 +5,6 @@ dogs that were never published, so nobody can compute its numbers again; what ca
 the same pictures as the public score.
 """
 
-import hashlib
 import io
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from doggan.errors import DogganError
 from doggan.files import atomic_path
 from doggan.metrics.batching import features_in_batches, filled, require_rgb
-from doggan.metrics.inception import default_folders, files_named, resize_tf1
+from doggan.metrics.inception import resize_tf1
+from doggan.metrics.keras_weights import md5_of, published_weights
 from doggan.metrics.pace import Pace
 from doggan.metrics.precision import full_float32
 
@@ -116,30 +116,8 @@ def load_nasnet(path: str | Path | None = None) -> NASNet:
     Raises:
         DogganError: nothing is found, or the file is not the published one.
     """
-    file = find_nasnet() if path is None else Path(path)
-    if not file.is_file():
-        raise DogganError(f"There is no file {file}; give the path of {WEIGHTS_FILE}, or {_REMEDY}.")
-    md5 = _md5(file)
-    if md5 != WEIGHTS_MD5:
-        raise DogganError(f"{file} is not the {WEIGHTS_FILE} that Keras publishes (its MD5 is {md5}); {_REMEDY}.")
+    file = published_weights(path, WEIGHTS_FILE, WEIGHTS_MD5, _REMEDY)
     return NASNet(_network(file), f"keras {WEIGHTS_MD5}")
-
-
-def find_nasnet() -> Path:
-    """The first file with the published name beneath the default folders.
-
-    Raises:
-        DogganError: there is none.
-    """
-    folders = (*default_folders(), Path.home() / ".keras" / "models")
-    for folder in folders:
-        if found := files_named(folder, (WEIGHTS_FILE,)):
-            return found[WEIGHTS_FILE]
-    raise DogganError(
-        f"The NASNet weights ({WEIGHTS_FILE}) are nowhere to be found "
-        f"(looked beneath {', '.join(map(str, folders))}); "
-        "get them with `doggan download nasnet` or give the path of the file."
-    )
 
 
 def fetch_nasnet(dest: str | Path, *, progress: bool = True) -> Path:
@@ -152,7 +130,7 @@ def fetch_nasnet(dest: str | Path, *, progress: bool = True) -> Path:
         OSError: the folder cannot be written.
     """
     file = Path(dest) / WEIGHTS_FILE
-    if file.is_file() and _md5(file) == WEIGHTS_MD5:
+    if file.is_file() and md5_of(file) == WEIGHTS_MD5:
         return file
     # The function that fetches has no switch for its bar.
     bar = nullcontext() if progress else redirect_stdout(io.StringIO())
@@ -170,11 +148,6 @@ def fetch_nasnet(dest: str | Path, *, progress: bool = True) -> Path:
         except Exception as error:  # get_file raises plain Exception for what the network refuses
             raise DogganError(f"{WEIGHTS_URL} cannot be fetched to {file}: {error}; try again later.") from error
     return file
-
-
-def _md5(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def _network(weights: Path | None) -> Any:

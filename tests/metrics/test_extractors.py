@@ -49,7 +49,7 @@ def test_random_refuses_other_sizes_in_a_sentence(side: int) -> None:
 
 
 def test_the_registry_answers_mistakes() -> None:
-    assert list(EXTRACTORS) == ["inception", "random", "nasnet"]
+    assert list(EXTRACTORS) == ["inception", "random", "nasnet", "vgg19"]
     with pytest.raises(DogganError, match="no extractor 'vgg'; choose one of inception, random, nasnet"):
         load_extractor("vgg")
     with pytest.raises(DogganError, match="no precision 'float16'"):

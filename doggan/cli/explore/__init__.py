@@ -3,6 +3,7 @@
 import click
 
 from doggan.cli.explore.attention import attention
+from doggan.cli.explore.neighbors import neighbors
 
 
 @click.group()
@@ -10,5 +11,5 @@ def explore() -> None:
     """What a run has learned, and whether it memorises: pictures and figures."""
 
 
-for _command in (attention,):
+for _command in (neighbors, attention,):
     explore.add_command(_command)
