@@ -4,6 +4,7 @@ import click
 
 from doggan.cli.explore.attention import attention
 from doggan.cli.explore.neighbors import neighbors
+from doggan.cli.explore.overfit import overfit
 
 
 @click.group()
@@ -11,5 +12,5 @@ def explore() -> None:
     """What a run has learned, and whether it memorises: pictures and figures."""
 
 
-for _command in (neighbors, attention,):
+for _command in (neighbors, overfit, attention):
     explore.add_command(_command)
