@@ -3,8 +3,10 @@
 import click
 
 from doggan.cli.explore.attention import attention
+from doggan.cli.explore.features import features
 from doggan.cli.explore.neighbors import neighbors
 from doggan.cli.explore.overfit import overfit
+from doggan.cli.explore.visualize import visualize
 
 
 @click.group()
@@ -12,5 +14,5 @@ def explore() -> None:
     """What a run has learned, and whether it memorises: pictures and figures."""
 
 
-for _command in (neighbors, overfit, attention):
+for _command in (neighbors, overfit, features, visualize, attention):
     explore.add_command(_command)
