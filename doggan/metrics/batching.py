@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from doggan.metrics.pace import Pace
 
+Pictures = NDArray[np.uint8] | NDArray[np.float32]
+
 
 def features_in_batches(
-    compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
-    images: NDArray[np.uint8],
+    compute: Callable[[Pictures], NDArray[np.float32]],
+    images: Pictures,
     dimensions: int,
     *,
     batch_size: int,
@@ -44,12 +46,21 @@ def features_in_batches(
     return features
 
 
-def filled(batch: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def filled(batch: Pictures, size: int) -> Pictures:
     """The batch with its last image repeated up to `size`, so that one compiled program serves every batch."""
     return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
 
 
-def require_rgb(images: NDArray[np.uint8]) -> None:
-    """Raise `ValueError` unless images are uint8 [N, H, W, 3]."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {images.shape}")
+def require_rgb(images: Pictures, *, unrounded: bool = False) -> None:
+    """Raise `ValueError` unless images are uint8 [N, H, W, 3], or float32 where `unrounded` ones are taken too."""
+    dtypes = (np.uint8, np.float32) if unrounded else (np.uint8,)
+    if images.dtype not in dtypes or images.ndim != 4 or images.shape[-1] != 3:
+        wanted = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+        raise ValueError(f"images must be {wanted} [N, H, W, 3], not {images.dtype} {images.shape}")
+    require_scale(images)
+
+
+def require_scale(images: Pictures) -> None:
+    """Raise `ValueError` where floats are not from 0 to 255: pictures as networks have them, from −1 to 1, say."""
+    if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 255):
+        raise ValueError(f"images must be from 0 to 255, not from {images.min():.3g} to {images.max():.3g}")

@@ -6,7 +6,7 @@ for pictures that look alike, and `random` is a cheap stand-in whose scores carr
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from doggan.metrics.batching import Pictures, features_in_batches
 from doggan.metrics.pace import Pace
 
 PRECISIONS = ("float32", "bfloat16")
+UNROUNDED = ("inception", "random")  # take float32 pictures as well; see `UnroundedExtractor`
 
 
 class Extractor(Protocol):
@@ -147,6 +148,17 @@ def load_extractor(
     if name != "inception" and (precision != "float32" or xla):
         raise DogganError(f"bfloat16 and XLA are for the extractor inception, not for {name}; leave them out.")
     return EXTRACTORS[name](weights, precision, xla)
+
+
+def load_unrounded(name: str, weights: str | Path | None = None) -> UnroundedExtractor:
+    """The extractor of that name, one of `UNROUNDED`; see `load_extractor`.
+
+    Raises:
+        DogganError: it takes uint8 pictures only, or is none; its weights are not found.
+    """
+    if name not in UNROUNDED:
+        raise DogganError(f"Pictures that are not rounded suit the extractors {' and '.join(UNROUNDED)}, not {name}.")
+    return cast(UnroundedExtractor, load_extractor(name, weights))
 
 
 def _inception(weights: str | Path | None, precision: str, xla: bool) -> Extractor:

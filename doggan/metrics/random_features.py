@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from doggan.metrics.batching import Pictures, require_scale
 from doggan.metrics.precision import full_float32
 
 _SEED = 20151205
@@ -27,7 +28,7 @@ MIN_SIDE, MAX_SIDE = 32, 128  # pixels
 DIMENSIONS = 2 * (3 + 32 + 64 + 96 + 128) + 4 * 96
 
 
-def random_features(images: NDArray[np.uint8], batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
+def random_features(images: Pictures, batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
     """Features of each picture under four random convolutions with ReLU.
 
     The weights are He-normal draws of a fixed seed, the same on every machine, version and backend, with the
@@ -38,23 +39,25 @@ def random_features(images: NDArray[np.uint8], batch_size: int = BATCH_SIZE) -> 
     inner product by being long.
 
     Args:
-        images: uint8 [N, H, W, C], sides 32 to 128, C = 1 (grey, taken as three equal channels) or 3 (RGB).
+        images: uint8 [N, H, W, C], sides 32 to 128, C = 1 (grey, taken as three equal channels) or 3 (RGB); or float32
+            from 0 to 255, pictures that were not rounded to eight bits.
         batch_size: images at a time.
 
     Returns:
         float32 [N, 1030], in the order of the layers.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {images.shape}")
+    if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must be uint8 or float32 [N, H, W, 1 or 3], not {images.dtype} {images.shape}")
+    require_scale(images)
     if not MIN_SIDE <= min(images.shape[1:3]) <= max(images.shape[1:3]) <= MAX_SIDE:
         raise ValueError(f"the sides of the images must be {MIN_SIDE} to {MAX_SIDE}, not {images.shape[1:3]}")
-    model = _model(*images.shape[1:])
+    model = _model(*images.shape[1:], images.dtype.name)
     features = np.empty((len(images), DIMENSIONS), np.float32)
     with full_float32():
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             # Filled up, so that one compiled program serves every number of images.
-            filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), np.uint8)])
+            filled = np.concatenate([batch, np.zeros((batch_size - len(batch), *batch.shape[1:]), images.dtype)])
             features[start : start + batch_size] = model.predict_on_batch(filled)[: len(batch)]
     return features
 
@@ -68,8 +71,8 @@ def features_digest() -> str:
 
 
 @lru_cache(maxsize=8)
-def _model(height: int, width: int, channels: int) -> Any:
-    images = keras.Input((height, width, channels), dtype="uint8")
+def _model(height: int, width: int, channels: int, dtype: str) -> Any:
+    images = keras.Input((height, width, channels), dtype=dtype)
     x = ops.cast(images, "float32") / 127.5 - 1.0
     if channels == 1:
         x = ops.repeat(x, 3, axis=-1)

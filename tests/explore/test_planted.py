@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
+from doggan.data.imageset import ImageSet
+from doggan.evaluation.generated import Generated
+from doggan.explore.autoencoder import Settings
+from doggan.explore.collision import find_collisions
+from doggan.explore.modes import analyse_modes
 from doggan.explore.neighbors import SUSPICIOUS, find_neighbors
+from doggan.explore.subject import Subject
 from doggan.metrics.extractors import RandomExtractor
 from doggan.metrics.memorization import nearest
 from doggan.metrics.scores import compute
@@ -83,3 +89,28 @@ def test_mifid_catches_copies(samples, training, name, caught):
     else:
         assert scores["random-memorization_distance"] > 1e-3
         assert scores["random-mifid"] < 1e3 * fid
+
+
+@pytest.mark.parametrize(("name", "caught"), [("copies", True), ("healthy", False)])
+def test_collision_catches_copies(samples, training, heldout, name, caught):
+    sets = (
+        ImageSet(each, None, (), np.arange(len(each)).astype(str), np.zeros((len(each), 4), np.int32),
+                 np.zeros(len(each), np.uint8))
+        for each in (training, heldout)
+    )  # fmt: skip
+    found = find_collisions(Subject(name, Generated(samples[name]), *sets), Settings(epochs=6, batch_size=64))
+    assert len(found.sample) == (200 if caught else 0)
+    assert found.heldout == 0
+    if caught:
+        assert (found.rms == 0).all()
+
+
+@pytest.mark.parametrize(("name", "caught"), [("one", True), ("healthy", False)])
+def test_modes_catch_a_single_picture(samples, training, heldout, name, caught):
+    fake, true, unseen = (RandomExtractor().features(images) for images in (samples[name], training, heldout))
+    found = analyse_modes(fake, true, unseen, n_clusters=20)
+    assert found.collapsed == caught
+    if caught:
+        assert found.verdict == "1 group holds 200 of 200 samples: collapsed"
+    else:
+        assert "no sign of collapse" in found.verdict

@@ -3,7 +3,7 @@ import pytest
 
 from doggan.errors import DogganError
 from doggan.metrics import random_features as random_features_module
-from doggan.metrics.extractors import EXTRACTORS, RandomExtractor, load_extractor
+from doggan.metrics.extractors import EXTRACTORS, RandomExtractor, load_extractor, load_unrounded
 from doggan.metrics.pace import Pace
 from doggan.metrics.random_features import DIMENSIONS, random_features
 
@@ -36,6 +36,12 @@ def test_random_counts_its_images(images: np.ndarray) -> None:
         features = RandomExtractor().features(images, batch_size=3, pace=pace)
     assert pace.done == 7
     np.testing.assert_allclose(features, random_features(images), atol=1e-5)
+
+
+def test_pictures_that_are_not_rounded_suit_some() -> None:
+    assert load_unrounded("random").name == "random-conv"
+    with pytest.raises(DogganError, match="suit the extractors inception and random, not nasnet"):
+        load_unrounded("nasnet")
 
 
 def test_no_images(images: np.ndarray) -> None:

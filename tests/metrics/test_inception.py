@@ -83,6 +83,19 @@ def test_features_do_not_depend_on_the_batch(random_network: Inception) -> None:
     assert random_network.features(images[:0]).shape == (0, DIMENSIONS)
 
 
+@pytest.mark.slow
+def test_unrounded_pictures_have_the_features_of_rounded_ones(random_network: Inception) -> None:
+    images = pictures(2, 40, 48, 3)
+    features = random_network.features(images)
+    unrounded = random_network.features(images.astype(np.float32))
+    np.testing.assert_allclose(unrounded, features, rtol=1e-5, atol=1e-5 * features.mean())
+
+
+def test_pictures_as_networks_have_them_are_refused(random_network: Inception) -> None:
+    with pytest.raises(ValueError, match="from 0 to 255, not from -1 to"):
+        random_network.features(np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 4, 4, 3))
+
+
 def test_a_batch_of_nothing_is_refused(random_network: Inception) -> None:
     with pytest.raises(ValueError, match="at least one image"):
         random_network.features(pictures(2, 40, 40, 3), batch_size=0)

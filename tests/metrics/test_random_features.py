@@ -120,7 +120,9 @@ def test_training_policy_and_seed_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "images",
     [
-        np.zeros((1, 64, 64, 3), np.float32),
+        np.zeros((1, 64, 64, 3)),
+        np.full((1, 64, 64, 3), -0.5, np.float32),
+        np.full((1, 64, 64, 3), np.nan, np.float32),
         pictures(1, 64, 64, 4),
         pictures(1, 16, 64, 3),
         pictures(1, 64, 129, 1),
