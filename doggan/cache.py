@@ -32,6 +32,7 @@ class Cache:
     """
 
     suffix = ".arrays"
+    holds = "what was computed"
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
         self.folder = folder
@@ -62,7 +63,7 @@ class Cache:
                 temporary.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
             self._shrink()
         except OSError as error:
-            self.trouble = f"what was computed cannot be kept in {self.folder} ({error.strerror or error})"
+            self.trouble = f"{self.holds} cannot be kept in {self.folder} ({error.strerror or error})"
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{self.suffix}"

@@ -113,6 +113,14 @@ score_samples = 16
 """
 
 
+@pytest.fixture(scope="session")
+def tiny_toml(tmp_path_factory) -> Path:
+    """`tiny_recipe`, for fixtures that outlive a test."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
 @pytest.fixture
 def tiny_recipe(tmp_path) -> Path:
     """A recipe file for 32×32 pictures that trains in seconds: 4 epochs of 4 steps on `tiny_images`."""

@@ -36,6 +36,7 @@ def draw_interpolation(
     which: str = "best",
     raw: bool = False,
     seed: int = 0,
+    progress: bool = False,
 ) -> str:
     """Draw paths between samples of a run with their feature steps, and say how even they are.
 
@@ -53,6 +54,7 @@ def draw_interpolation(
         tiles: see there.
         which, raw: checkpoint, and whether its generator's weights are those as trained; see `load_generator`.
         seed: decides z.
+        progress: show bars while features are made.
 
     Returns:
         What was measured and written, in lines.
@@ -69,7 +71,9 @@ def draw_interpolation(
     generator, step, words = load_generator(run, which, raw=raw)
     z = draw_z(int(ends.max()) + 1, latent_dim(generator), seed)[ends]
     kinds = tuple(PATHS) if kind == "both" else (kind,)
-    found = interpolate(generator, network, z[:, 0], z[:, 1], classes, kinds=kinds, shown=steps, seed=seed)
+    found = interpolate(
+        generator, network, z[:, 0], z[:, 1], classes, kinds=kinds, shown=steps, seed=seed, progress=progress
+    )
     names = [f"sample {i} to {j}" for i, j in ends.tolist()]
     if run.classes is not None and classes is not None:
         names = [f"{name} · class {display_name(run.classes.names[c])}" for name, c in zip(names, classes, strict=True)]
@@ -78,7 +82,7 @@ def draw_interpolation(
     lines = [str(found)]
     if pairs:
         held = run.draw_classes(pairs, seed) if class_name is None else classes_for(run, pairs, class_name)
-        lines.append(str(path_length(generator, network, pairs, held, seed=seed)))
+        lines.append(str(path_length(generator, network, pairs, held, seed=seed, progress=progress)))
     lines.append(f"{len(ends)} pairs of samples of step {step}, {words}: {path}")
     if animation is not None:
         stops = z if between else _stops(tiles, latent_dim(generator), seed)

@@ -43,7 +43,11 @@ class GuidedReLU(layers.Layer):
 
 
 def guided(network: keras.Model) -> keras.Model:
-    """A copy of a network, with its weights, whose ReLUs and LeakyReLUs are guided; forwards it is the same."""
+    """A copy of a network, with its weights, whose ReLUs and LeakyReLUs are guided; forwards it is the same.
+
+    Everything else goes back as ever: other activation functions, and those inside of a convolution, which only
+    networks of your own have. Normalisation, dropout and self-attention are to be called in inference mode.
+    """
 
     def replaced(layer: Any) -> Any:
         if isinstance(layer, layers.LeakyReLU):

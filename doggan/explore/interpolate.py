@@ -129,6 +129,7 @@ def interpolate(
     points: int = _POINTS,
     unrelated: int = 64,
     seed: int = 0,
+    progress: bool = False,
 ) -> Interpolation:
     """Follow a generator's pictures from each z0 to its z1.
 
@@ -144,6 +145,7 @@ def interpolate(
         points: places of each path where features are taken, 2 or more.
         unrelated: pairs of fresh samples whose distance is what steps are compared with.
         seed: decides these samples.
+        progress: show the extractor's bars.
 
     Raises:
         DogganError: the generator returns NaN or infinity, or the extractor does not work on pictures of its size.
@@ -154,11 +156,11 @@ def interpolate(
         path = PATHS[kind]
         shown_z, fine_z = (path(z0[:, None], z1[:, None], np.linspace(0, 1, n)[None]) for n in (shown, points))
         pictures.append(rounded(unrounded_pictures(generator, shown_z, held)))
-        features = _features(extractor, unrounded_pictures(generator, fine_z, held))
+        features = _features(extractor, unrounded_pictures(generator, fine_z, held), progress)
         steps.append(np.linalg.norm(np.diff(features, axis=1), axis=-1))
     pairs = draw_z(2 * unrelated, latent_dim(generator), seed).reshape(unrelated, 2, -1)
     held = None if classes is None else np.resize(classes, unrelated)[:, None]
-    first, second = np.moveaxis(_features(extractor, unrounded_pictures(generator, pairs, held)), 1, 0)
+    first, second = np.moveaxis(_features(extractor, unrounded_pictures(generator, pairs, held), progress), 1, 0)
     distance = float(np.linalg.norm(first - second, axis=-1).mean())
     return Interpolation(tuple(kinds), np.stack(pictures), np.stack(steps), distance, extractor.name)
 
@@ -198,6 +200,7 @@ def path_length(
     seed: int = 0,
     epsilon: float = EPSILON,
     batch_size: int = 256,
+    progress: bool = False,
 ) -> PathLength:
     """Perceptual path length in z (Karras et al. 2019): mean d(G(slerp(z0, z1; t)), G(slerp(z0, z1; t + ε))) / ε².
 
@@ -219,6 +222,7 @@ def path_length(
         seed: decides z and t; pair i depends on it and i only.
         epsilon: ε.
         batch_size: pairs whose pictures and features are held at a time; it decides memory.
+        progress: show the extractor's bars.
 
     Raises:
         DogganError: the generator returns NaN or infinity, or the extractor does not work on pictures of its size.
@@ -230,7 +234,7 @@ def path_length(
         part = slice(start, start + batch_size)
         ends = [slerp(z[part, 0], z[part, 1], t[part] + shift) for shift in (0.0, epsilon)]
         held = None if classes is None else classes[part, None]
-        features = _features(extractor, unrounded_pictures(generator, np.stack(ends, axis=1), held))
+        features = _features(extractor, unrounded_pictures(generator, np.stack(ends, axis=1), held), progress)
         lengths[part] = np.square(features[:, 1] - features[:, 0]).sum(-1) / epsilon**2
     error = float(lengths.std(ddof=1) / math.sqrt(pairs)) if pairs > 1 else math.nan
     return PathLength(float(lengths.mean()), error, pairs, epsilon, extractor.name)
@@ -262,11 +266,11 @@ def walk(
     return rounded(unrounded_pictures(generator, ways, classes))
 
 
-def _features(extractor: UnroundedExtractor, pictures: NDArray[np.float32]) -> NDArray[np.float64]:
+def _features(extractor: UnroundedExtractor, pictures: NDArray[np.float32], progress: bool) -> NDArray[np.float64]:
     """Features float64 [..., D] of pictures float32 [..., H, W, 1 or 3]; grey ones become RGB."""
     flat = pictures.reshape(-1, *pictures.shape[-3:])
     rgb = np.repeat(flat, 3, axis=-1) if flat.shape[-1] == 1 else flat
-    return extractor.features(rgb).astype(np.float64).reshape(*pictures.shape[:-3], -1)
+    return extractor.features(rgb, progress=progress).astype(np.float64).reshape(*pictures.shape[:-3], -1)
 
 
 def _short(value: float) -> str:

@@ -143,7 +143,8 @@ class Modes:
             return f"{held} samples: some are repeated"
         if bins - bins_real > clusters / 5:
             return f"no collapse, but {bins} of {clusters} clusters have another share than in the data: unbalanced"
-        return f"{held} samples and {hit} of {clusters} clusters are hit: no sign of collapse"
+        repeated = f"{held} samples" if len(groups) else "no two samples are near-identical"
+        return f"{repeated} and {hit} of {clusters} clusters are hit: no sign of collapse"
 
     def __str__(self) -> str:
         samples, real = self.distance

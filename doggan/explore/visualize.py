@@ -40,7 +40,8 @@ class Maximised:
     """Pictures of the generator that a feature each responds to more and more.
 
     Attributes:
-        start, end: uint8 [K, H, W, C]: of a z drawn, and of the best on the way from it.
+        start, end: uint8 [K, H, W, C]: of a z drawn, and of the best on the way from it; of the z drawn for a feature,
+            the one from which the way led highest.
         before, after: float32 [K], how much the feature responds to them.
     """
 
@@ -60,7 +61,8 @@ class Visualized:
         pictures: uint8 [K, T, H, W, C], the real pictures with the largest responses, largest first.
         responses: float32 [K, T].
         gradients: float32 [K, T, H, W, C], guided backpropagation of each response to its picture.
-        untrained: the same of the network as it was before training.
+        untrained: the same of the network freshly initialised by the run's seed, at its own largest activations. Seeds
+            give other weights on the other backend; on the one it was trained on, they are those it began with.
         maximised: by the generator.
     """
 
@@ -159,25 +161,29 @@ def maximise(
     *,
     seed: int = 0,
     classes: NDArray[np.int32] | None = None,
+    starts: int = 8,
     steps: int = 60,
 ) -> Maximised:
     """Move z so that features respond more and more to what the generator makes of it.
 
     Normal z of d dimensions lie near the sphere of radius √d, and the generator has seen no others. So z stays on it:
     each step goes a tenth of the radius along the gradient (less and less, to nothing at the last), and then back onto
-    it. The best z on the way is taken.
+    it. The best z on the way is taken, of all ways that begin for a feature: one alone often ends on a low hill.
 
     Args:
         generator, discriminator, layer: see `responses`.
-        features: int64 [K]; there is one z for each.
+        features: int64 [K].
         seed: decides where z begins; see `draw_z`.
         classes: int32 [K], that the networks are told, if any.
-        steps: how many.
+        starts: z for each feature, all of them in one batch. Those of fewer starts are among those of more.
+        steps: of each.
     """
     maps = keras.Model(discriminator.inputs, conv_activations(discriminator)[layer])
     of_feature = _response_of(maps)
     g_told, d_told = is_conditional(generator), is_conditional(discriminator)
-    others = [] if classes is None else [classes]
+    k = len(features)
+    every = np.tile(features, starts)  # row s·K + i is start s of feature i
+    others = [] if classes is None else [np.tile(classes, starts)]
 
     def response(z: Any, features: Any, *classes: Any) -> Any:
         pictures = generator([z, *classes] if g_told else z, training=False)
@@ -185,16 +191,18 @@ def maximise(
 
     slope = input_gradient(response)
     radius = float(np.sqrt(latent_dim(generator)))
-    first = z = _on_sphere(draw_z(len(features), latent_dim(generator), seed), radius)
-    before, gradient = slope(z, features, *others)
+    first = z = _on_sphere(draw_z(len(every), latent_dim(generator), seed), radius)
+    before, gradient = slope(z, every, *others)
     best, largest = z, before
     for i in range(steps):
         z = _on_sphere(z + _RATE * (1 - i / steps) * _on_sphere(gradient, radius), radius)
-        found, gradient = slope(z, features, *others)
+        found, gradient = slope(z, every, *others)
         better = found > largest
         best, largest = np.where(better[:, None], z, best), np.where(better, found, largest)
-    made = [generator.predict_on_batch([rows, *others] if g_told else rows) for rows in (first, best)]
-    return Maximised(quantise(made[0]), quantise(made[1]), before, largest)
+    chosen = largest.reshape(starts, k).argmax(axis=0) * k + np.arange(k)
+    ends = first[chosen], best[chosen]
+    made = [generator.predict_on_batch([rows, classes] if g_told else rows) for rows in ends]
+    return Maximised(quantise(made[0]), quantise(made[1]), before[chosen], largest[chosen])
 
 
 def draw_visualized(
@@ -204,7 +212,7 @@ def draw_visualized(
     real: Path | None = None,
     number: int | None = None,
     k: int = 6,
-    top: int = 5,
+    top: int = 6,
     n: int = 5000,
     which: str = "best",
     seed: int = 0,
@@ -245,7 +253,8 @@ def draw_visualized(
         guided_gradients(network, layer, flat, each, told_labels).reshape(pictures.shape)
         for network in (discriminator, untrained)
     )
-    classes = None if run.classes is None else run.classes.spread(len(features))
+    # The class of the picture above all others, so that what the generator reaches compares with what that does.
+    classes = None if run.classes is None or training.labels is None else training.labels[order[:, 0]]
     made = maximise(generator, discriminator, layer, features, seed=seed, classes=classes)
     result = Visualized(layer, features, pictures, found[order, features[:, None]], gradients, others, made)
     visualize_figure(path, result, f"{run.folder.resolve().name}, step {step:,}: what {layer} of D responds to")
@@ -265,9 +274,15 @@ def _response_of(maps: keras.Model) -> Any:
 def _layer(run: Run, discriminator: keras.Model, number: int | None) -> str:
     names = list(conv_activations(discriminator))
     if not names:
-        raise DogganError(f"The discriminator of {run.folder} has no convolutions to look into.")
+        raise DogganError(
+            f"The discriminator of {run.folder}, {run.config.discriminator.network!r}, has no convolutions to look "
+            "into; choose a run whose discriminator has some, such as one of the network dcgan."
+        )
     if number is not None and number > len(names):
-        raise DogganError(f"The discriminator of {run.folder} has {len(names)} convolutions, so none is {number}.")
+        raise DogganError(
+            f"The discriminator of {run.folder} has {len(names)} convolutions, so none is {number}; choose --layer "
+            f"from 1 to {len(names)}."
+        )
     return names[-1 if number is None else number - 1]
 
 

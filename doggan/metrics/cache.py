@@ -43,6 +43,7 @@ class FeatureCache(Cache):
     """
 
     suffix = ".features"
+    holds = "features"
 
     def __init__(self, folder: Path | None = None, limit: int = LIMIT) -> None:
         super().__init__(cache_folder() / "features" if folder is None else folder, limit)

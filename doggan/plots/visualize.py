@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from doggan.explore.visualize import Visualized
 
 _PICTURE = 72  # pixels, about
-_GAP, _APART, _MARGIN, _HEAD, _LABEL = 3, 26, 26, 132, 108
+_GAP, _APART, _MARGIN, _HEAD, _LABEL = 3, 26, 26, 150, 108
 _QUANTILE = 0.995
+_CAPTION = (
+    "A row for each feature; its response is the largest activation of its map.\n"
+    "Gradients: grey is zero, the full contrast the 99.5th percentile of their sizes in each picture."
+)
 
 
 def visualize_figure(path: str | Path, found: "Visualized", title: str) -> None:
@@ -37,7 +41,7 @@ def visualize_figure(path: str | Path, found: "Visualized", title: str) -> None:
         f"the {top} training pictures that it\nresponds to most": found.pictures,
         "pixels that speak for it\n(guided backpropagation)": _as_pictures(found.gradients),
         "the same in the network\nbefore training": _as_pictures(found.untrained),
-        "generator: some z,\nand the best from there": made,
+        "generator: a z drawn,\nand the best from there": made,
     }
     gap = 34  # between rows, with a line of text
     rows_height = k * (height * scale + gap)
@@ -50,10 +54,10 @@ def visualize_figure(path: str | Path, found: "Visualized", title: str) -> None:
     canvas = np.full((_HEAD + rows_height + 20, x, 3), 255, np.uint8)
     figure = new_figure(canvas.shape[1] / DPI, canvas.shape[0] / DPI)
     draw_text(figure, canvas, _MARGIN, 18, title, 10, "bold")
-    draw_text(figure, canvas, _MARGIN, 46, "a row for each feature; its response is the largest activation of its map",
-              7.5)  # fmt: skip
+    draw_text(figure, canvas, _MARGIN, 46, _CAPTION, 7.5)
     for place, (name, pictures) in zip(places, blocks.items(), strict=True):
-        draw_text(figure, canvas, place, _HEAD - 52, name, 7)
+        for line, text in enumerate(name.split("\n")):  # each by its baseline, which tall letters do not move
+            draw_text(figure, canvas, place, _HEAD - 28 + line * 17, text, 7, va="baseline")
         for row in range(k):
             y = _HEAD + row * (height * scale + gap)
             strip = grid(pictures[row], pictures.shape[1], _GAP, scale)

@@ -47,12 +47,12 @@ def test_planted_copies_are_found_and_nothing_else(pictures):
         assert found.members(found.group[i]).tolist() == [i - N, i]
     exact, near, bright = (each.mean() for each in np.split(found.repeats[N:], [20, 120]))
     assert exact == 1
-    assert near >= 0.75  # 0.86 on TensorFlow and 0.89 on JAX after this little training, untrained 0.7
+    assert near >= 0.75  # about 0.86 to 0.9 after this little training; 0.95 on crops of dogs
     assert bright >= 0.95
     assert found.rms[found.repeats].max() <= 1
     assert np.isnan(found.rms[found.group < 0]).all()
     assert found.hashes.alive > 100
-    assert found.hashes.chance < 1e-9
+    assert 0 <= found.hashes.nearest < 64  # some of the pairs drawn are copies
     assert found.hashes.doubtful > 20
 
 
@@ -114,7 +114,7 @@ def test_pictures_without_an_active_bit_are_no_duplicates(monkeypatch):
 
 def test_the_first_of_a_group_and_all_held_out_pictures_stay(pictures):
     data = image_set(pictures[:6], heldout=2)
-    hashes = Hashes(BITS, 100.0, 0.0, 0.0, 50.0)
+    hashes = Hashes(BITS, 100.0, 9, 0.0, 50.0)
     found = Duplicates(hashes, np.array([0, -1, 0, 0]), np.array([0, np.nan, 3, 70.0]))
     assert list(deduplicated(data, found).source_ids) == ["photo-0", "photo-1", "photo-4", "photo-5"]
     assert "1 group of equal hashes; 2 of 4 pictures" in str(found)

@@ -72,12 +72,9 @@ def test_a_classifier_learns_what_can_be_learned_and_nothing_else():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, tiny_toml):
     """A conditional run that was not trained, of pictures of two classes of other brightness: 120, and 110 held out."""
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(TINY)
     labels = (np.arange(230) % 2).astype(np.int32)
     pictures = np.random.default_rng(1).integers(0, 120, (230, 32, 32, 3)) + 100 * labels[:, None, None, None]
     images = ImageSet(
@@ -90,7 +87,7 @@ def run(tmp_path_factory):
     )
     images.save(folder / "tiny.npz")
     settings = ("train.score_every=0", "generator.condition=one_hot", "discriminator.condition=one_hot")
-    config = load_recipe(str(folder / "tiny.toml"), settings)
+    config = load_recipe(str(tiny_toml), settings)
     run = start_run(folder / "run", config, images, folder / "tiny.npz")
     plan = plan_data(config, images.training())
     run.checkpoints.save(build_gan(config, run.image_shape, plan.steps_per_epoch, classes=run.classes))

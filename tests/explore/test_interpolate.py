@@ -259,7 +259,7 @@ def run(tmp_path_factory):
 
 def test_the_command_draws_measures_and_animates(doggan, run, tmp_path):
     sheet, film = tmp_path / "i.png", tmp_path / "w.gif"
-    status, out, err = doggan("explore", "interpolate", run, "-o", sheet, "--n", 2, "--steps", 3, "--ppl", 4,
+    status, out, err = doggan("explore", "interpolate", run, "-q", "-o", sheet, "--n", 2, "--steps", 3, "--ppl", 4,
                               "--animation", film, "--tiles", 2)  # fmt: skip
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -278,7 +278,7 @@ def test_one_kind_of_path_in_one_class_between_named_samples(doggan, run, tmp_pa
     arguments = ("--between", "5,2", "--path", "linear", "--class", "toy poodle", "--ppl", 0, "--steps", 2)
     drawn = []
     for name in ("a.png", "b.png"):
-        status, out, err = doggan("explore", "interpolate", run, "-o", tmp_path / name, *arguments)
+        status, out, err = doggan("explore", "interpolate", run, "-q", "-o", tmp_path / name, *arguments)
         assert (status, err, len(out.splitlines())) == (0, "", 2)
         drawn.append((tmp_path / name).read_bytes())
     assert drawn[0] == drawn[1]
@@ -304,7 +304,7 @@ def test_classes_are_one_or_spread(run):
     ],
 )
 def test_a_mistake_in_interpolate_is_one_sentence(doggan, run, tmp_path, options, message):
-    status, out, err = doggan("explore", "interpolate", run, "-o", tmp_path / "x.png", *options)
+    status, out, err = doggan("explore", "interpolate", run, "-q", "-o", tmp_path / "x.png", *options)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())

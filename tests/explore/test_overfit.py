@@ -48,12 +48,9 @@ def test_a_discriminator_that_remembers_is_found_and_an_honest_one_is_not():
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, tiny_toml):
     """A conditional run of two epochs with all its checkpoints, on 32 pictures beside 16 held-out ones."""
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(TINY)
     rng = np.random.default_rng(1)
     images = ImageSet(
         images=rng.integers(0, 256, (48, 32, 32, 3)).astype(np.uint8),
@@ -69,7 +66,7 @@ def runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for figure in ("epoch_losses", "all_losses", "all_verdicts"):  # take longer than training
             patch.setattr(plots, figure, lambda *args: None)
-        run = start_run(folder / "run", load_recipe(str(folder / "tiny.toml"), settings), images, folder / "tiny.npz")
+        run = start_run(folder / "run", load_recipe(str(tiny_toml), settings), images, folder / "tiny.npz")
         train(run, images, progress=False)
     return folder
 

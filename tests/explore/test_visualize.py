@@ -4,6 +4,7 @@ import pytest
 from keras import layers, ops
 
 from doggan.data.imageset import ImageSet
+from doggan.explore import visualize
 from doggan.explore.gradients import input_gradient
 from doggan.explore.guided import GuidedReLU, guided
 from doggan.explore.visualize import guided_gradients, maximise, responses, selective_features
@@ -97,32 +98,51 @@ def test_selective_features_stand_out():
 
 @pytest.mark.both_backends
 def test_what_is_maximised_goes_where_it_must_and_stays_a_likely_z():
-    """The generator writes z·w into every pixel, so the best z on the sphere is √d · w / ‖w‖."""
-    w = np.array([3.0, 0.0, -4.0, 0.0], np.float32)
-    z = keras.Input((4,))
-    tall = layers.Dense(1, use_bias=False, name="w")
-    flat = ops.tile(ops.reshape(tall(z), (-1, 1, 1, 1)), (1, 4, 4, 3)) / 40.0
-    generator = keras.Model(z, flat)
-    tall.set_weights([w[:, None]])
-    x = keras.Input((4, 4, 3))
-    conv = layers.Conv2D(1, 1, use_bias=False, name="only")
-    discriminator = keras.Model(x, layers.Dense(1)(layers.Flatten()(conv(x))))
-    conv.set_weights([np.ones((1, 1, 3, 1), np.float32)])
-    made = maximise(generator, discriminator, "only", np.zeros(3, np.int64), seed=1)
+    """The best z on the sphere is √d · w / ‖w‖."""
+    generator, discriminator = linear_networks()
+    made = maximise(generator, discriminator, "only", np.zeros(3, np.int64), seed=1, starts=1)
     start = draw_z(3, 4, 1)
     start *= 2 / np.linalg.norm(start, axis=1, keepdims=True)
-    np.testing.assert_allclose(made.before, 3 * start @ w / 40, rtol=1e-4)
+    np.testing.assert_allclose(made.before, 3 * start @ W / 40, rtol=1e-4)
     np.testing.assert_allclose(made.after, 3 * 2 * 5 / 40, rtol=2e-2)
     assert (made.end > made.start).all()
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A conditional run before its first step, with its checkpoint."""
-    from conftest import TINY
+@pytest.mark.both_backends
+def test_of_several_starts_the_one_that_leads_highest_is_taken():
+    networks = linear_networks()
+    alone = maximise(*networks, "only", np.array([0, 1] * 3), seed=1, starts=1, steps=2)
+    made = maximise(*networks, "only", np.array([0, 1]), seed=1, starts=3, steps=2)
+    best = alone.after.reshape(3, 2).argmax(axis=0) * 2 + [0, 1]
+    assert len(np.unique(alone.after.round(3))) == 6
+    assert (best > 1).any()
+    for name in ("before", "after"):
+        np.testing.assert_allclose(getattr(made, name), getattr(alone, name)[best], rtol=1e-5)
+    for name in ("start", "end"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(alone, name)[best])
 
+
+W = np.array([3.0, 0.0, -4.0, 0.0], np.float32)
+
+
+def linear_networks():
+    """A generator that writes z·W / 40 into every pixel, and D with their sum and the negative of it as features."""
+    z = keras.Input((4,))
+    tall = layers.Dense(1, use_bias=False, name="w")
+    flat = ops.tile(ops.reshape(tall(z), (-1, 1, 1, 1)), (1, 4, 4, 3)) / 40.0
+    generator = keras.Model(z, flat)
+    tall.set_weights([W[:, None]])
+    x = keras.Input((4, 4, 3))
+    conv = layers.Conv2D(2, 1, use_bias=False, name="only")
+    discriminator = keras.Model(x, layers.Dense(1)(layers.Flatten()(conv(x))))
+    conv.set_weights([np.tile(np.float32([1, -1]), (1, 1, 3, 1))])
+    return generator, discriminator
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_toml):
+    """A conditional run before its first step, with its checkpoint."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "tiny.toml").write_text(TINY)
     images = ImageSet(
         images=np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8),
         labels=(np.arange(40) % 2).astype(np.int32),
@@ -133,7 +153,7 @@ def run(tmp_path_factory):
     )
     images.save(folder / "tiny.npz")
     settings = ("train.score_every=0", "generator.condition=one_hot", "discriminator.condition=one_hot")
-    config = load_recipe(str(folder / "tiny.toml"), settings)
+    config = load_recipe(str(tiny_toml), settings)
     run = start_run(folder / "run", config, images, folder / "tiny.npz")
     plan = plan_data(config, images.training())
     run.checkpoints.save(build_gan(config, run.image_shape, plan.steps_per_epoch, classes=run.classes))
@@ -152,10 +172,25 @@ def test_the_command_draws_and_says_the_same_twice(doggan, run, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_the_generator_is_told_the_class_of_the_picture_above_all_others(run, tmp_path, monkeypatch):
+    told = []
+
+    def recorded(*arguments, classes, **settings):
+        told.append(classes)
+        return maximise(*arguments, classes=classes, starts=1, steps=1, **settings)
+
+    monkeypatch.setattr(visualize, "maximise", recorded)
+    found = visualize.draw_visualized(run, tmp_path / "v.png", k=6, top=1)
+    data = ImageSet.load(run.data_path)
+    places = [(data.images == picture).all(axis=(1, 2, 3)).argmax() for picture in found.pictures[:, 0]]
+    np.testing.assert_array_equal(told, [data.labels[places]])
+    assert (told[0] != run.classes.spread(6)).any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--layer", 3), "has 2 convolutions, so none is 3"),
+        (("--layer", 3), "has 2 convolutions, so none is 3; choose --layer from 1 to 2."),
         (("--checkpoint", 7), "has no checkpoint '7'"),
         (("--real", "absent.npz"), "does not exist"),
     ],

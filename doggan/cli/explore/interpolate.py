@@ -5,7 +5,15 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, options_given, raw_option, seed_option, weights_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    options_given,
+    quiet_option,
+    raw_option,
+    seed_option,
+    weights_option,
+)
 from doggan.cli.startup import load_keras
 from doggan.errors import DogganError
 
@@ -33,7 +41,8 @@ from doggan.errors import DogganError
 @checkpoint_option
 @raw_option
 @seed_option
-def interpolate(run: Path, out: Path, checkpoint: str, between: tuple[str, ...], **options: Any) -> None:
+@quiet_option
+def interpolate(run: Path, out: Path, checkpoint: str, between: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Draw what lies between samples of a RUN, and measure how evenly pictures change there.
 
     A generator that has learned changes its picture steadily on the way from one z to another. One that has memorised
@@ -48,4 +57,4 @@ def interpolate(run: Path, out: Path, checkpoint: str, between: tuple[str, ...],
     from doggan.explore.draw_interpolation import draw_interpolation
     from doggan.runs import Run
 
-    click.echo(draw_interpolation(Run.open(run), out, which=checkpoint, between=between, **options))
+    click.echo(draw_interpolation(Run.open(run), out, which=checkpoint, between=between, progress=not quiet, **options))

@@ -18,7 +18,7 @@ from doggan.cli.startup import load_keras
               "by default.")  # fmt: skip
 @click.option("--features", "k", type=click.IntRange(1, 16), default=6, help="The most selective ones of its features, "
               "a row each.")  # fmt: skip
-@click.option("--top", type=click.IntRange(1, 10), default=5, help="Training pictures of each.")
+@click.option("--top", type=click.IntRange(1, 10), default=6, help="Training pictures of each.")
 @click.option("--n", type=click.IntRange(min=1), default=5000, help="Training pictures to look at, at most.")
 @checkpoint_option
 @seed_option
@@ -28,7 +28,7 @@ def visualize(run: Path, out: Path, checkpoint: str, quiet: bool, **options: Any
 
     A row for each feature: the training pictures that it responds to most, the pixels of them that speak for it, by
     guided backpropagation, beside those of the same network before training; and what the generator makes of a z that
-    is moved until the feature responds more.
+    is moved until the feature responds more, from the best of several beginnings.
     """
     load_keras()
     from doggan.explore.visualize import draw_visualized
