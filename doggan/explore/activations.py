@@ -1,4 +1,4 @@
-"""The activations of a discriminator's convolutions, as maps and as features of pictures."""
+"""What a discriminator says of pictures, and the activations of its convolutions: as maps and as features."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from doggan.errors import DogganError
 from doggan.sampling import is_conditional
@@ -39,6 +40,44 @@ def _activated(layer: Any, network: keras.Model) -> Any:
         here = after[0]
         if isinstance(here, _ACTIVATIONS):
             found = here.output
+
+
+def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures as networks see them: 0 … 255 → float32 in [-1, 1]."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
+def predicted(
+    model: keras.Model,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int32] | None = None,
+    *,
+    batch_size: int = _BATCH_SIZE,
+    label: str = "",
+    progress: bool = False,
+) -> NDArray[np.float32]:
+    """What a model says of pictures, in inference mode.
+
+    Args:
+        model: pictures in [-1, 1] [B, H, W, C], and classes [B] where `labels` are given → rows [B, ...].
+        images: uint8 [N, H, W, C], N > 0.
+        labels: int32 [N], or None.
+        batch_size: pictures at a time.
+        label, progress: of a bar, and whether to show one.
+
+    Returns:
+        [N, ...].
+    """
+    parts = []
+    for start in tqdm(range(0, len(images), batch_size), desc=label, disable=not progress):
+        rows = slice(start, start + batch_size)
+        batch = scaled(images[rows])
+        # Filled up by repetition and cut afterwards: so there is one shape to compile for.
+        given: Any = np.resize(batch, (batch_size, *batch.shape[1:]))
+        if labels is not None:
+            given = [given, np.resize(labels[rows], batch_size)]
+        parts.append(model.predict_on_batch(given)[: len(batch)])
+    return np.concatenate(parts)
 
 
 def feature_model(discriminator: keras.Model) -> keras.Model:
@@ -81,16 +120,8 @@ def discriminator_features(
     Raises:
         DogganError: see `feature_model`.
     """
-    model = feature_model(discriminator)
-    parts = []
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        # Filled up by repetition and cut afterwards: so there is one shape to compile for.
-        given: Any = np.resize(batch, (batch_size, *batch.shape[1:])).astype(np.float32) / np.float32(127.5) - 1
-        if is_conditional(discriminator):
-            given = [given, np.zeros(batch_size, np.int32)]
-        parts.append(model.predict_on_batch(given)[: len(batch)])
-    return np.concatenate(parts)
+    labels = np.zeros(len(images), np.int32) if is_conditional(discriminator) else None
+    return predicted(feature_model(discriminator), images, labels, batch_size=batch_size)
 
 
 def _pooled(maps: Any) -> Any:

@@ -14,6 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from doggan.errors import DogganError
+from doggan.explore.activations import scaled
 from doggan.layers import SelfAttention
 from doggan.plots.attention import attention_figure
 from doggan.recipes import load_recipe, recipe_names
@@ -91,10 +92,9 @@ def discriminator_attention(
 
     Batch normalisation takes the moving statistics, which mix those of real pictures and of fakes.
     """
-    scaled = pictures.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
     found = []
     for layer in attention_layers(discriminator) if layers is None else layers:
-        maps = [maps for _, maps in _maps(discriminator, layer, scaled, classes, batch_size)]
+        maps = [maps for _, maps in _maps(discriminator, layer, scaled(pictures), classes, batch_size)]
         found.append(Attention(layer.name, _gamma(layer), pictures, np.concatenate(maps)))
     return found
 

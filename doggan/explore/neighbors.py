@@ -120,7 +120,7 @@ def find_neighbors(
     found = []
     for measure in measures:
         if measure in NORMS:
-            distances = [_by_pixels(rows, sets[1], measure, cache, progress) for rows in (sets[0], *sets[2:])]
+            distances = _by_pixels(sets, measure, cache, progress)
             label = f"{_PIXELS[measure]}, levels of 255"
         else:
             distances = _by_features(sets, extractors[measure], features, progress)
@@ -131,21 +131,28 @@ def find_neighbors(
 
 
 def _by_pixels(
-    rows: NDArray[np.uint8], training: NDArray[np.uint8], norm: str, cache: Cache | None, progress: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    learned = hash_images(training)
-    parts = []
-    with tqdm(total=len(rows), desc=f"nearest by {norm}", unit="image", disable=not progress) as bar:
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
+    sets: Sequence[NDArray[np.uint8]], norm: str, cache: Cache | None, progress: bool
+) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    fake, true, *others = sets
+    learned = hash_images(true)
+    found = []
+    with tqdm(
+        total=sum(map(len, (fake, *others))), desc=f"nearest by {norm}", unit="image", disable=not progress
+    ) as bar:
+        for rows in (fake, *others):
+            parts = []
+            for start in range(0, len(rows), _BLOCK):
+                block = rows[start : start + _BLOCK]
 
-            def compute(block: NDArray[np.uint8] = block) -> dict[str, NDArray[np.generic]]:
-                distance, index = nearest_pixels(block, training, norm)
-                return {"distance": distance, "index": index}
+                def compute(block: NDArray[np.uint8] = block) -> dict[str, NDArray[np.generic]]:
+                    distance, index = nearest_pixels(block, true, norm)
+                    return {"distance": distance, "index": index}
 
-            parts.append(kept(cache, cache_key("neighbors 1", norm, hash_images(block), learned), compute))
-            bar.update(len(block))
-    return np.concatenate([part["distance"] for part in parts]), np.concatenate([part["index"] for part in parts])
+                parts.append(kept(cache, cache_key("neighbors 1", norm, hash_images(block), learned), compute))
+                bar.update(len(block))
+            distance, index = (np.concatenate([part[name] for part in parts]) for name in ("distance", "index"))
+            found.append((distance, index))
+    return found
 
 
 def _by_features(

@@ -19,6 +19,7 @@ from doggan.cache import Cache, cache_key, kept
 from doggan.data.batches import choose
 from doggan.data.imageset import ImageSet, hash_images
 from doggan.errors import DogganError
+from doggan.explore.activations import predicted
 from doggan.explore.subject import open_training
 from doggan.files import write_text
 from doggan.metrics.cache import FeatureCache
@@ -31,7 +32,6 @@ from doggan.sampling import is_conditional, sample_pictures
 from doggan.training.checkpoints import restore_discriminator, restore_generator
 from doggan.training.sealed import DamagedCheckpoint
 
-_BATCH_SIZE = 100
 _Z95 = 1.959964  # of the normal distribution
 
 
@@ -130,16 +130,7 @@ def logits(
         images: uint8 [N, H, W, C].
         labels: int32 [N], where it is conditional.
     """
-    parts = []
-    for start in range(0, len(images), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
-        scaled = images[rows].astype(np.float32) / np.float32(127.5) - np.float32(1.0)
-        # Filled up by repetition and cut afterwards: so there is one shape to compile for.
-        given = [np.resize(scaled, (_BATCH_SIZE, *scaled.shape[1:]))]
-        if labels is not None:
-            given.append(np.resize(labels[rows], _BATCH_SIZE))
-        parts.append(discriminator.predict_on_batch(given if len(given) > 1 else given[0])[: len(scaled), 0])
-    return np.concatenate(parts)
+    return predicted(discriminator, images, labels)[:, 0]
 
 
 def find_overfit(

@@ -1,6 +1,6 @@
 """What is explored: generated pictures, and the real ones that their generator learned from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +98,6 @@ def open_training(source: Path, real: str | Path | None = None) -> tuple[ImageSe
 
 
 def _cut(images: ImageSet, size: int) -> ImageSet:
-    from dataclasses import replace
-
-    from doggan.runs.scores import centres
+    from doggan.runs.scores import centres  # loads Keras too
 
     return images if images.image_shape[0] == size else replace(images, images=centres(images.images, size))

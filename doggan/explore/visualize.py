@@ -15,11 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from doggan.data.batches import choose
 from doggan.errors import DogganError
-from doggan.explore.activations import conv_activations
+from doggan.explore.activations import conv_activations, predicted, scaled
 from doggan.explore.gradients import input_gradient
 from doggan.explore.guided import guided
 from doggan.explore.subject import open_training
@@ -101,16 +100,7 @@ def responses(
     model = keras.Model(discriminator.inputs, largest)
     # XLA is several times slower than TensorFlow's own convolutions on a CPU; JAX has nothing else.
     model.compile(jit_compile=keras.backend.backend() == "jax")
-    parts = []
-    for start in tqdm(range(0, len(images), batch_size), desc="looking at pictures", disable=not progress):
-        rows = slice(start, start + batch_size)
-        batch = _scaled(images[rows])
-        # Filled up by repetition and cut afterwards: so there is one shape to compile for.
-        given: Any = np.resize(batch, (batch_size, *batch.shape[1:]))
-        if labels is not None:
-            given = [given, np.resize(labels[rows], batch_size)]
-        parts.append(model.predict_on_batch(given)[: len(batch)])
-    return np.concatenate(parts)
+    return predicted(model, images, labels, batch_size=batch_size, label="looking at pictures", progress=progress)
 
 
 def selective_features(found: Array, k: int, top: int) -> NDArray[np.int64]:
@@ -150,7 +140,7 @@ def guided_gradients(
     network = guided(discriminator)
     of_feature = _response_of(keras.Model(network.inputs, conv_activations(network)[layer]))
     others = [] if labels is None else [labels]
-    return input_gradient(of_feature)(_scaled(images), features, *others)[1]
+    return input_gradient(of_feature)(scaled(images), features, *others)[1]
 
 
 def maximise(
@@ -288,7 +278,3 @@ def _layer(run: Run, discriminator: keras.Model, number: int | None) -> str:
 
 def _on_sphere(rows: Array, radius: float) -> Array:
     return rows * (radius / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-
-
-def _scaled(images: NDArray[np.uint8]) -> Array:
-    return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)

@@ -60,15 +60,8 @@ def collision_figure(
         x = _MARGIN + place % columns * (width + _BETWEEN)
         canvas[y : y + height, x : x + width] = grid(np.stack([pair.left, pair.right]), 2, _GAP, scale)
         far = pair.rms > doubtful
-        figure.text(
-            x / canvas_width,
-            1 - (y + height + 6) / canvas.shape[0],
-            f"RMS {pair.rms:.1f}",
-            va="top",
-            fontsize=8,
-            fontweight="bold" if far else "normal",
-            color=ORANGE if far else INK,
-        )
+        weight, colour = ("bold", ORANGE) if far else ("normal", INK)
+        draw_text(figure, canvas, x, y + height + 6, f"RMS {pair.rms:.1f}", 8, weight, colour=colour)
         caption = pair.caption if len(pair.caption) <= _LETTERS else pair.caption[: _LETTERS - 1] + "…"
         draw_text(figure, canvas, x, y + height + 30, caption, 6)
     figure.figimage(canvas, zorder=-1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from doggan.plots.sheets import grid
+from doggan.plots.sheets import draw_text, grid
 from doggan.plots.style import DPI, INK, ORANGE, new_figure, save
 
 _PICTURE = 128  # pixels, about
@@ -51,29 +51,17 @@ def draw_evidence(path: str | Path, pairs: Sequence[Pair], title: str, extractor
     canvas_width = max(2 * _MARGIN + columns * (width + _BETWEEN) - _BETWEEN, 900)
     canvas = np.full((_TITLE + rows * (height + _TEXT) + _MARGIN // 2, canvas_width, 3), 255, np.uint8)
     figure = new_figure(canvas_width / DPI, canvas.shape[0] / DPI)
-
-    def write(x: float, y: float, text: str, size: float, weight: str = "normal", colour: str = INK) -> None:
-        figure.text(
-            x / canvas_width,
-            1 - y / canvas.shape[0],
-            text,
-            va="top",
-            fontsize=size,
-            fontweight=weight,
-            color=colour,
-            parse_math=False,  # a file may be named a$b
-        )
-
-    write(_MARGIN, 20, title, 10, "bold")
+    draw_text(figure, canvas, _MARGIN, 20, title, 10, "bold")
     legend = f"generated left, real right · distance 1 − |cosine| of {extractor} · orange: below ε = {epsilon:g}"
-    write(_MARGIN, 52, legend, 7.5)
+    draw_text(figure, canvas, _MARGIN, 52, legend, 7.5)
     for place, pair in enumerate(pairs):
         y = _TITLE + place // columns * (height + _TEXT)
         x = _MARGIN + place % columns * (width + _BETWEEN)
         canvas[y : y + height, x : x + width] = grid(np.stack([pair.generated, pair.real]), 2, _GAP, scale)
-        below = pair.distance < epsilon
-        write(x, y + height + 6, f"{pair.distance:.4f}", 8.5, "bold" if below else "normal", ORANGE if below else INK)
-        write(x, y + height + 29, f"{_short(pair.generated_name)} → {_short(pair.real_name)}", 6)
+        weight, colour = ("bold", ORANGE) if pair.distance < epsilon else ("normal", INK)
+        draw_text(figure, canvas, x, y + height + 6, f"{pair.distance:.4f}", 8.5, weight, colour=colour)
+        names = f"{_short(pair.generated_name)} → {_short(pair.real_name)}"
+        draw_text(figure, canvas, x, y + height + 29, names, 6)
     figure.figimage(canvas, zorder=-1)
     save(figure, path)
 

@@ -75,15 +75,8 @@ def neighbors_figure(
 
 def _distance(figure: "Figure", canvas: NDArray[np.uint8], x: int, y: int, each: "Neighbors", i: int) -> None:
     near = each.distance[i] < each.threshold  # never where there is no threshold
-    figure.text(
-        x / canvas.shape[1],
-        1 - y / canvas.shape[0],
-        f"{each.distance[i]:.3g}",
-        va="top",
-        fontsize=7,
-        fontweight="bold" if near else "normal",
-        color=ORANGE if near else INK,
-    )
+    weight, colour = ("bold", ORANGE) if near else ("normal", INK)
+    draw_text(figure, canvas, x, y, f"{each.distance[i]:.3g}", 7, weight, colour=colour)
 
 
 def _histograms(figure: "Figure", canvas: NDArray[np.uint8], found: Sequence["Neighbors"]) -> None:

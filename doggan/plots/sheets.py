@@ -234,6 +234,7 @@ def draw_text(
     size: float,
     weight: str = "normal",
     va: str = "top",
+    colour: str = INK,
 ) -> None:
     """Text from pixel x on, its top (or what `va` says) at pixel y of a canvas that fills the figure."""
     height, width = canvas.shape[:2]
@@ -244,7 +245,7 @@ def draw_text(
         va=va,
         fontsize=size,
         fontweight=weight,
-        color=INK,
+        color=colour,
         linespacing=1.1,
         parse_math=False,  # a class may be named a$b
     )

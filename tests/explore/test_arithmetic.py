@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from doggan.data.imageset import ImageSet
 from doggan.explore.arithmetic import Group, arithmetic, combine, order_groups
 from doggan.plots.arithmetic import arithmetic_figure, numbered_sheet
-from doggan.recipes import load_recipe
-from doggan.runs import start_run
-from doggan.runs.build import build_gan
 from doggan.sampling import draw_z, quantise
 
 D, SIDE = 6, 4
@@ -86,55 +82,9 @@ def test_nothing_on_the_figure_is_clipped(linear, tmp_path, groups, scale):
         assert all((margin == 255).all() for margin in (pixels[:12], pixels[-8:], pixels[:, :12], pixels[:, -12:]))
 
 
-RECIPE = """
-[generator]
-latent_dim = 6
-base_size = 8
-base_depth = 4
-widths = [8, 8]
-strides = [2, 2]
-batch_norm = [true, true]
-dropout = [0.0, 0.0]
-condition = "one_hot"
-init.std = 0.5
-
-[discriminator]
-widths = [8, 8]
-strides = [2, 2]
-batch_norm = [false, true]
-dropout = [0.0, 0.0]
-condition = "projection"
-
-[train]
-epochs = 1
-batch_size = 8
-samples = 4
-score_every = 0
-"""
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run before its first step, whose networks are told classes."""
-    folder = tmp_path_factory.mktemp("runs")
-    recipe = folder / "told.toml"
-    recipe.write_text(RECIPE)
-    images = ImageSet(
-        images=np.zeros((16, 32, 32, 3), np.uint8),
-        labels=(np.arange(16) % 2).astype(np.int32),
-        class_names=("n02113624-toy_poodle", "n02099601-golden_retriever"),
-        source_ids=np.array([f"photo-{i}" for i in range(16)]),
-        boxes=np.zeros((16, 4), np.int32),
-        split=np.zeros(16, np.uint8),
-    )
-    started = start_run(folder / "told", load_recipe(str(recipe)), images, folder / "tiny.npz")
-    started.checkpoints.save(build_gan(started.config, started.image_shape, 2, classes=started.classes))
-    return started.folder
-
-
-def test_without_groups_there_are_numbers_to_choose(doggan, run, tmp_path, monkeypatch):
+def test_without_groups_there_are_numbers_to_choose(doggan, told_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, out, err = doggan("explore", "arithmetic", run, "--n", 9)
+    status, out, err = doggan("explore", "arithmetic", told_run, "--n", 9)
     assert (status, err) == (0, "")
     assert out.splitlines() == [
         "9 numbered samples of class Toy poodle of step 0, averaged weights: numbered.png",
@@ -144,11 +94,11 @@ def test_without_groups_there_are_numbers_to_choose(doggan, run, tmp_path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["numbered.png"]
 
 
-def test_the_command_draws_the_result_of_one_class(doggan, run, tmp_path, monkeypatch):
+def test_the_command_draws_the_result_of_one_class(doggan, told_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     drawn = []
     for class_name in ("golden retriever", "Golden_retriever", "toy poodle"):
-        status, out, err = doggan("explore", "arithmetic", run, "--minus", "2", "--plus", "0,1", "--plus", "3,4,5",
+        status, out, err = doggan("explore", "arithmetic", told_run, "--minus", "2", "--plus", "0,1", "--plus", "3,4,5",
                                   "--class", class_name)  # fmt: skip
         assert (status, err) == (0, "")
         drawn.append((tmp_path / "arithmetic.png").read_bytes())
@@ -172,8 +122,8 @@ def test_the_command_draws_the_result_of_one_class(doggan, run, tmp_path, monkey
         (("--checkpoint", "7"), "has no checkpoint '7'"),
     ],
 )
-def test_a_mistake_in_arithmetic_is_one_sentence(doggan, run, tmp_path, options, message):
-    status, out, err = doggan("explore", "arithmetic", run, "-o", tmp_path / "x.png", *options)
+def test_a_mistake_in_arithmetic_is_one_sentence(doggan, told_run, tmp_path, options, message):
+    status, out, err = doggan("explore", "arithmetic", told_run, "-o", tmp_path / "x.png", *options)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())

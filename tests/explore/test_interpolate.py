@@ -9,15 +9,12 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.explore.chosen import classes_for, sample_numbers, unrounded_pictures
 from doggan.explore.interpolate import Interpolation, interpolate, lerp, path_length, slerp, walk
 from doggan.metrics.extractors import RandomExtractor
 from doggan.plots.interpolation import interpolation_figure, write_animation
-from doggan.recipes import load_recipe
-from doggan.runs import Run, start_run
-from doggan.runs.build import build_gan
+from doggan.runs import Run
 from doggan.sampling import draw_z
 
 D, SIDE = 8, 4
@@ -211,55 +208,9 @@ def test_without_ffmpeg_one_sentence_says_what_to_do(tmp_path, monkeypatch):
         write_animation(tmp_path / "w.avi", frames)
 
 
-RECIPE = """
-[generator]
-latent_dim = 6
-base_size = 8
-base_depth = 4
-widths = [8, 8]
-strides = [2, 2]
-batch_norm = [true, true]
-dropout = [0.0, 0.0]
-condition = "one_hot"
-init.std = 0.5
-
-[discriminator]
-widths = [8, 8]
-strides = [2, 2]
-batch_norm = [false, true]
-dropout = [0.0, 0.0]
-condition = "projection"
-
-[train]
-epochs = 1
-batch_size = 8
-samples = 4
-score_every = 0
-"""
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run before its first step, whose networks are told classes."""
-    folder = tmp_path_factory.mktemp("runs")
-    recipe = folder / "told.toml"
-    recipe.write_text(RECIPE)
-    images = ImageSet(
-        images=np.zeros((16, 32, 32, 3), np.uint8),
-        labels=(np.arange(16) % 2).astype(np.int32),
-        class_names=("n02113624-toy_poodle", "n02099601-golden_retriever"),
-        source_ids=np.array([f"photo-{i}" for i in range(16)]),
-        boxes=np.zeros((16, 4), np.int32),
-        split=np.zeros(16, np.uint8),
-    )
-    started = start_run(folder / "told", load_recipe(str(recipe)), images, folder / "tiny.npz")
-    started.checkpoints.save(build_gan(started.config, started.image_shape, 2, classes=started.classes))
-    return started.folder
-
-
-def test_the_command_draws_measures_and_animates(doggan, run, tmp_path):
+def test_the_command_draws_measures_and_animates(doggan, told_run, tmp_path):
     sheet, film = tmp_path / "i.png", tmp_path / "w.gif"
-    status, out, err = doggan("explore", "interpolate", run, "-q", "-o", sheet, "--n", 2, "--steps", 3, "--ppl", 4,
+    status, out, err = doggan("explore", "interpolate", told_run, "-q", "-o", sheet, "--n", 2, "--steps", 3, "--ppl", 4,
                               "--animation", film, "--tiles", 2)  # fmt: skip
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -274,18 +225,18 @@ def test_the_command_draws_measures_and_animates(doggan, run, tmp_path):
         assert picture.width > 700
 
 
-def test_one_kind_of_path_in_one_class_between_named_samples(doggan, run, tmp_path):
+def test_one_kind_of_path_in_one_class_between_named_samples(doggan, told_run, tmp_path):
     arguments = ("--between", "5,2", "--path", "linear", "--class", "toy poodle", "--ppl", 0, "--steps", 2)
     drawn = []
     for name in ("a.png", "b.png"):
-        status, out, err = doggan("explore", "interpolate", run, "-q", "-o", tmp_path / name, *arguments)
+        status, out, err = doggan("explore", "interpolate", told_run, "-q", "-o", tmp_path / name, *arguments)
         assert (status, err, len(out.splitlines())) == (0, "", 2)
         drawn.append((tmp_path / name).read_bytes())
     assert drawn[0] == drawn[1]
 
 
-def test_classes_are_one_or_spread(run):
-    opened = Run.open(run)
+def test_classes_are_one_or_spread(told_run):
+    opened = Run.open(told_run)
     np.testing.assert_array_equal(classes_for(opened, 3, None), [0, 1, 0])
     np.testing.assert_array_equal(classes_for(opened, 3, "golden retriever"), [1, 1, 1])
     assert classes_for(replace(opened, classes=None), 3, None) is None
@@ -303,8 +254,8 @@ def test_classes_are_one_or_spread(run):
         (("--weights", "w.npz"), "reads no weights"),
     ],
 )
-def test_a_mistake_in_interpolate_is_one_sentence(doggan, run, tmp_path, options, message):
-    status, out, err = doggan("explore", "interpolate", run, "-q", "-o", tmp_path / "x.png", *options)
+def test_a_mistake_in_interpolate_is_one_sentence(doggan, told_run, tmp_path, options, message):
+    status, out, err = doggan("explore", "interpolate", told_run, "-q", "-o", tmp_path / "x.png", *options)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert message in err
     assert not list(tmp_path.iterdir())

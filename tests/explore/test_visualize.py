@@ -8,9 +8,6 @@ from doggan.explore import visualize
 from doggan.explore.gradients import input_gradient
 from doggan.explore.guided import GuidedReLU, guided
 from doggan.explore.visualize import guided_gradients, maximise, responses, selective_features
-from doggan.recipes import load_recipe
-from doggan.runs import start_run
-from doggan.runs.build import build_gan, plan_data
 from doggan.sampling import draw_z
 
 SLOPE = 0.5
@@ -140,24 +137,8 @@ def linear_networks():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_toml):
-    """A conditional run before its first step, with its checkpoint."""
-    folder = tmp_path_factory.mktemp("runs")
-    images = ImageSet(
-        images=np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8),
-        labels=(np.arange(40) % 2).astype(np.int32),
-        class_names=("dark", "light"),
-        source_ids=np.array([f"photo-{i}" for i in range(40)]),
-        boxes=np.zeros((40, 4), np.int32),
-        split=(np.arange(40) >= 32).astype(np.uint8),
-    )
-    images.save(folder / "tiny.npz")
-    settings = ("train.score_every=0", "generator.condition=one_hot", "discriminator.condition=one_hot")
-    config = load_recipe(str(tiny_toml), settings)
-    run = start_run(folder / "run", config, images, folder / "tiny.npz")
-    plan = plan_data(config, images.training())
-    run.checkpoints.save(build_gan(config, run.image_shape, plan.steps_per_epoch, classes=run.classes))
-    return run
+def run(start_untrained):
+    return start_untrained(np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3)), 32)
 
 
 def test_the_command_draws_and_says_the_same_twice(doggan, run, tmp_path):
