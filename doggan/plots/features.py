@@ -39,6 +39,7 @@ def features_figure(path: str | Path, found: "Comparison", name: str) -> None:
     axes.set_ylim(len(qualities) - 0.5, -0.9)
     dress(axes, "", "accuracy on the test, %, with its 95% interval", None)
     axes.set_xlim(0, min(108, 1.15 * max(high.max(), 100 * found.chance) + 3))
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 100])
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_color(FAINT)

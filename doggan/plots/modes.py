@@ -1,5 +1,6 @@
 """Samples with their near-identical groups outlined; what the samples hit of clusters and classes."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,8 +119,10 @@ def _draw_classes(axes: "Axes", classes: "PredictedClasses") -> None:
     believed = "" if classes.believable else ", too low to be believed"
     dress(axes, "Classes", "", "% of pictures")
     names = [display_name(classes.names[i]) for i in order]
-    names = [name if len(name) <= 22 else name[:21] + "…" for name in names]
-    rotation = 90 if len(names) > 12 else 0
+    if len(names) > 12:
+        names, rotation = [name if len(name) <= 22 else name[:21] + "…" for name in names], 90
+    else:  # side by side, so no wider than a bar
+        names, rotation = [textwrap.fill(name, 12, max_lines=3, placeholder="…") for name in names], 0
     axes.set_xticks(np.arange(1, len(names) + 1), names, parse_math=False, fontsize=7, rotation=rotation)
     label = f"class{part} · accuracy of the prediction on held-out pictures: {classes.accuracy:.0%}{believed}"
     axes.set_xlabel(label, fontsize=8.5, color=INK)

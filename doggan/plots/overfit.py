@@ -50,7 +50,8 @@ def overfit_figure(path: str | Path, found: "Overfit", name: str) -> None:
     dress(auc, "How well D tells them apart (0.5: not at all, 1: it memorises)", "epoch", "AUC")
     score.plot(epochs, column("score"), color=GREEN, **line)
     dress(score, f"Score of the samples against held-out pictures: {found.score}", "epoch", "lower is better")
-    score.set_ylim(bottom=min(0.0, column("score").min()))
+    largest, least = column("score").max(), min(0.0, column("score").min())
+    score.set_ylim(least, largest + 0.06 * (largest - least or 1))
     train, heldout, fake = found.n
     figure.suptitle(
         f"{name}: {len(verdicts)} checkpoints; {train:,} training and {heldout:,} held-out pictures, {fake:,} samples",
