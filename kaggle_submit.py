@@ -70,7 +70,7 @@ def kaggle_submit(
     recipe: str = "dogs-dcgan",
     overrides: tuple[str, ...] = (),
     count: int = 10_000,
-    bn_samples: int = 0,
+    bn_samples: int | None = None,
     devices: Devices = ONE,
     progress: bool = True,
     say: Callable[[str], None] = print,
@@ -88,7 +88,8 @@ def kaggle_submit(
         hours: wall-clock budget.
         recipe, overrides: what to train; see `doggan.recipes.load_recipe`.
         count: pictures in the zip.
-        bn_samples: z that batch norm's statistics are re-estimated on before sampling; 0 takes those of training.
+        bn_samples: z that batch norm's statistics are re-estimated on before sampling; 0 takes those of training, None
+            does what the recipe says.
         devices: those to train on.
         progress: show bars and epoch lines.
         say: takes each line of the report.
@@ -104,6 +105,8 @@ def kaggle_submit(
     deadline = time.monotonic() + 3600 * hours
     output.mkdir(parents=True, exist_ok=True)
     config = _with_few_sheets(recipe, overrides)
+    if bn_samples is None:
+        bn_samples = config.sampling.bn_samples
     zip_path = output / "images.zip"
     inception = _find_network(source, config, say)
     with _unpacked(source, say) as folder:
@@ -272,7 +275,8 @@ def _reestimating(run: Run, generator: keras.Model, bn_samples: int, rate: float
 @click.option("--recipe", default="dogs-dcgan", help="Name of a recipe, or a .toml file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; may be repeated.")
 @click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures in the zip.")
-@click.option("--bn-samples", type=click.IntRange(min=0), default=0, help="z to re-estimate batch norm on; 0: do not.")
+@click.option("--bn-samples", type=click.IntRange(min=0), default=None, help="z to re-estimate batch norm on; 0: do "
+              "not. By default what the recipe says.")  # fmt: skip
 @devices_option
 @click.option("--quiet", "-q", is_flag=True, help="No bars, no epoch lines.")
 def command(
@@ -282,7 +286,7 @@ def command(
     recipe: str,
     overrides: tuple[str, ...],
     count: int,
-    bn_samples: int,
+    bn_samples: int | None,
     devices: int | None,
     quiet: bool,
 ) -> None:

@@ -13,8 +13,14 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class Init:
-    """Truncated normal initialisation of every kernel: values beyond two standard deviations are drawn again."""
+    """How every kernel begins.
 
+    Truncated normal: values beyond two standard deviations are drawn again. Orthogonal (Saxe, McClelland, Ganguli 2014,
+    arXiv:1312.6120): the matrix [everything else, output channels] has orthonormal rows or columns; it reads no mean
+    and no std.
+    """
+
+    kind: str = "truncated_normal"  # truncated_normal | orthogonal
     mean: float = 0.0
     std: float = 0.02
 
@@ -27,11 +33,12 @@ class Generator:
     `base_size` times the product of `strides` and `head_stride`. A tuple per layer has one entry for each of `widths`.
     """
 
-    network: str = "dcgan"  # dcgan | allconv | mlp, or the name of a module of your own; see `doggan.nets`
+    network: str = "dcgan"  # dcgan | allconv | mlp | resnet | r3gan, or a module of your own; see `doggan.nets`
     latent_dim: int = 128
     z_distribution: str = "normal"  # normal | uniform, in [0, 1]: what the layers see; `z` itself is always normal
-    condition: str = "none"  # how it is told the class: none | embedding | one_hot | batch_norm
-    embedding_dim: int = 10  # of a class, where condition = "embedding"
+    condition: str = "none"  # how it is told the class: none | embedding | one_hot | batch_norm | shared
+    embedding_dim: int = 10  # of a class, where condition = "embedding" or "shared"
+    hierarchical_z: bool = False  # resnet: z in equal parts, one for the base map, one for the norms of each block
     base_size: int = 4
     base_depth: int = 128
     base_norm: bool = False  # batch norm and activation of the base map, too
@@ -46,6 +53,9 @@ class Generator:
     head_stride: int = 1  # of head = "conv"
     attention: tuple[int, ...] = ()  # self-attention after these convolutions, counted from 1
     attention_kind: str = "source"  # source | released; see `doggan.layers.SelfAttention`
+    blocks: int = 2  # r3gan: residual blocks at each of `widths`
+    group_width: int = 16  # r3gan: channels of a group of the 3×3 convolutions
+    expansion: int = 2  # r3gan: channels inside of a block, over those outside
     bn: BatchNorm = field(default_factory=BatchNorm)
     init: Init = field(default_factory=Init)
 
@@ -70,6 +80,9 @@ class Discriminator:
     head: str = "flatten"  # from the last map to a vector: flatten | sum, over the positions
     attention: tuple[int, ...] = ()
     attention_kind: str = "source"
+    blocks: int = 2
+    group_width: int = 16
+    expansion: int = 2
     bn: BatchNorm = field(default_factory=BatchNorm)
     init: Init = field(default_factory=Init)
 
@@ -102,9 +115,10 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The course of both learning rates, from their base: "cosine", "linear" (both to zero), or "constant"."""
+    """The course of both learning rates, from their base: "cosine", "linear" (both to `final`), or "constant"."""
 
     schedule: str = "cosine"  # cosine | linear | constant
+    final: float = 0.0  # where cosine and linear end, as a share of the base rate
     warm_up: int = 0  # steps in which the rate rises linearly to what the schedule says, from 1 / warm_up of it
 
 
@@ -119,6 +133,7 @@ class Penalty:
     r2: float = 0.0  # γ of the same on fakes
     gp: float = 0.0  # λ of WGAN-GP's λ · E(‖∇D(x̂)‖ − 1)², x̂ between real and fake; for a D without batch norm
     interval: int = 1  # steps between penalties (lazy regularisation: the factors are multiplied by it)
+    final: float = 1.0  # share of the factors that is left at the end of the run, where a cosine takes them
 
 
 @dataclass(frozen=True)
@@ -148,9 +163,19 @@ class Ema:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How pictures are drawn from the generator where they are scored or handed in."""
+
+    bn_samples: int = 0  # z that batch norm's statistics are re-estimated on first; 0 takes those of training
+    classes: str = "data"  # conditional: as frequent as in the training pictures ("data"), or all alike ("uniform")
+
+
+@dataclass(frozen=True)
 class Data:
     """What happens to the pictures on their way into the step."""
 
+    crop: str = "any"  # the framing it is meant for, a rule of `doggan prepare --crop`; other crops are refused
+    size: int = 0  # side of the stored pictures, above the network's with random_crop; 0: the network's
     n_images: int = 0  # use only this many training pictures (a fixed random choice); 0 uses all
     flip: bool = True  # mirror half of them
     zoom: float = 0.0  # cut a window down to 1 / (1 + zoom) of the side, then resize
@@ -210,4 +235,5 @@ class Config:
     augment: Augment = field(default_factory=Augment)
     instance_noise: InstanceNoise = field(default_factory=InstanceNoise)
     ema: Ema = field(default_factory=Ema)
+    sampling: Sampling = field(default_factory=Sampling)
     train: Train = field(default_factory=Train)

@@ -146,7 +146,7 @@ def sample(
     out: Path,
     checkpoint: str,
     raw: bool,
-    bn_samples: int,
+    bn_samples: int | None,
     truncation: float | None,
     seed: int,
 ) -> None:
@@ -193,7 +193,7 @@ def submit(
     count: int,
     checkpoint: str,
     raw: bool,
-    bn_samples: int,
+    bn_samples: int | None,
     truncation: float | None,
     seed: int,
     quiet: bool,

@@ -48,9 +48,9 @@ class Classes:
             weights = (weights > 0).astype(np.float64)
         return weights / weights.sum()
 
-    def draw(self, n: int, seed: int) -> NDArray[np.int32]:
-        """Classes int32 [n] in proportion to their pictures; entry i depends on `seed` and i only."""
-        return choose_by(self.shares(), np.random.default_rng((seed, _STREAM)).random(n))
+    def draw(self, n: int, seed: int, how: str = "data") -> NDArray[np.int32]:
+        """Classes int32 [n] of the probabilities `shares(how)`; entry i depends on `seed`, `how` and i only."""
+        return choose_by(self.shares(how), np.random.default_rng((seed, _STREAM)).random(n))
 
     def spread(self, n: int) -> NDArray[np.int32]:
         """Classes int32 [n] for a sheet: all that have pictures in turn; where n is too few, some at even distances."""

@@ -72,7 +72,7 @@ def read_generated(
     seed: int = 0,
     checkpoint: str = "best",
     raw: bool = False,
-    bn_samples: int = 0,
+    bn_samples: int | None = None,
     progress: bool = False,
 ) -> Generated:
     """The pictures of a submission, a folder, an `.npz` or a run.
@@ -113,7 +113,7 @@ def read_generated(
 
 
 def _load(
-    folder: Path, count: int, seed: int, checkpoint: str, raw: bool, bn_samples: int, progress: bool
+    folder: Path, count: int, seed: int, checkpoint: str, raw: bool, bn_samples: int | None, progress: bool
 ) -> tuple[Sampled, "keras.Model", NDArray[np.int32] | None]:
     from doggan import runs  # loads Keras, which the other sources do without
 

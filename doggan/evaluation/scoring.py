@@ -46,7 +46,7 @@ def evaluate(
     seed: int = 0,
     checkpoint: str = "best",
     raw: bool = False,
-    bn_samples: int = 0,
+    bn_samples: int | None = None,
     evidence: str | Path | None = None,
     cache: FeatureCache | None = None,
     progress: bool = False,

@@ -2,7 +2,12 @@
 
 from doggan.layers.attention import SelfAttention
 from doggan.layers.dropout import Dropout
-from doggan.layers.normalization import BatchNormalization, ConditionalBatchNormalization
+from doggan.layers.grouped import GroupedConv2D
+from doggan.layers.normalization import (
+    BatchNormalization,
+    ConditionalBatchNormalization,
+    ModulatedBatchNormalization,
+)
 from doggan.layers.spectral import ConvSN2D, ConvSN2DTranspose, DenseSN, EmbeddingSN, SpectralNorm
 
 __all__ = [
@@ -13,6 +18,8 @@ __all__ = [
     "DenseSN",
     "Dropout",
     "EmbeddingSN",
+    "GroupedConv2D",
+    "ModulatedBatchNormalization",
     "SelfAttention",
     "SpectralNorm",
 ]

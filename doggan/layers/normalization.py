@@ -140,3 +140,41 @@ class ConditionalBatchNormalization(BatchNormalization):
         config = super().get_config()
         del config["center"], config["scale"]
         return {**config, "n_classes": self.n_classes}
+
+
+@keras.saving.register_keras_serializable(package="doggan")
+class ModulatedBatchNormalization(BatchNormalization):
+    """Batch normalisation whose scale and offset are given, a pair for each picture: (1 + scale) · x̂ + offset.
+
+    x̂ is what `BatchNormalization` makes of x without scale and offset. In BigGAN both are linear in the class's shared
+    embedding and a part of z (Brock, Donahue, Simonyan 2019, arXiv:1809.11096, appendix B). The only variables are
+    `moving_mean` and `moving_variance` [C].
+
+    Called on `(x, scale, offset)`: x [B, H, W, C], the others [B, C]; gives the shape of x in the compute dtype.
+
+    Args:
+        **kwargs: those of `BatchNormalization`, except `center` and `scale`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(center=False, scale=False, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        x_shape, *_ = input_shape
+        super().build(tuple(x_shape))
+        self.input_spec: list[Any] = [self.input_spec, *(keras.layers.InputSpec(ndim=2) for _ in range(2))]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # type: ignore[override]
+        x, scale, offset = inputs
+        normed = super().call(x, training=training)
+        shape = [-1] + [1] * (len(x.shape) - 1)
+        shape[self.axis] = x.shape[self.axis]
+        return ops.reshape(1 + scale, shape) * normed + ops.reshape(offset, shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return super().compute_output_shape(tuple(input_shape[0]))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["center"], config["scale"]
+        return config

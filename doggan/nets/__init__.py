@@ -19,9 +19,9 @@ from pathlib import Path
 from types import ModuleType
 
 from doggan.errors import DogganError
-from doggan.nets import allconv, dcgan, mlp
+from doggan.nets import allconv, dcgan, mlp, r3gan, resnet
 
-FAMILIES: dict[str, ModuleType] = {"dcgan": dcgan, "allconv": allconv, "mlp": mlp}
+FAMILIES: dict[str, ModuleType] = {"dcgan": dcgan, "allconv": allconv, "mlp": mlp, "resnet": resnet, "r3gan": r3gan}
 
 
 def family(name: str, section: str) -> ModuleType:

@@ -5,6 +5,7 @@ in a generator, beside the picture in a discriminator, there as maps that are th
 network beside the flat picture. `batch_norm` gives a generator's normalisations a scale and an offset for each class
 (Dumoulin, Shlens, Kudlur 2017, arXiv:1610.07629). `projection` adds to a discriminator's logit the inner product of its
 last features with a vector of the class (Miyato, Koyama 2018, arXiv:1802.05637).
+`shared` is the generator's of `doggan.nets.resnet`.
 """
 
 from typing import Any
@@ -23,17 +24,33 @@ def class_input(config: Generator | Discriminator) -> Any:
     return None if config.condition == "none" else keras.Input((), dtype="int32", name="classes")
 
 
-def check_condition(config: Generator | Discriminator, section: str, n_classes: int) -> None:
-    """Refuse a conditional network without classes.
+PLAIN_WAYS = ("none", "embedding", "one_hot", "batch_norm", "projection")
+
+
+def check_condition(
+    config: Generator | Discriminator, section: str, n_classes: int, ways: tuple[str, ...] = PLAIN_WAYS
+) -> None:
+    """Refuse a conditional network without classes, or one that is to be told them in a way it does not have.
+
+    Args:
+        config, section: the settings, and what they are called: "generator" or "discriminator".
+        n_classes: how many there are.
+        ways: values of `condition` that the network has.
 
     Raises:
-        DogganError: there are none.
+        DogganError: one sentence that names the key and the remedy.
     """
+    if config.condition not in ways:
+        raise DogganError(
+            f"{section}.condition = {config.condition} is not a way that {section}.network = {config.network!r} has; "
+            f"it has {', '.join(ways)}."
+        )
     if config.condition != "none" and n_classes < 1:
         raise DogganError(f"{section}.condition = {config.condition} needs pictures with classes, and these have none.")
-    if config.condition != "embedding" and config.embedding_dim != type(config)().embedding_dim:
+    if config.condition not in ("embedding", "shared") and config.embedding_dim != type(config)().embedding_dim:
         raise DogganError(
-            f"{section}.embedding_dim = {config.embedding_dim} is of {section}.condition = embedding; set that too."
+            f"{section}.embedding_dim = {config.embedding_dim} is of {section}.condition = "
+            f"{'embedding or shared' if 'shared' in ways else 'embedding'}; set that too."
         )
     if config.condition == "batch_norm" and not any(config.batch_norm):
         raise DogganError(f"{section}.condition = batch_norm needs a layer with batch norm; set {section}.batch_norm.")

@@ -44,8 +44,9 @@ from doggan.nets.parts import (
     require,
 )
 
-_GENERATOR_SETTINGS = frozenset(field.name for field in dataclasses.fields(Generator))
-_DISCRIMINATOR_SETTINGS = frozenset(field.name for field in dataclasses.fields(Discriminator))
+_OF_OTHERS = {"hierarchical_z", "blocks", "group_width", "expansion"}
+_GENERATOR_SETTINGS = frozenset(field.name for field in dataclasses.fields(Generator)) - _OF_OTHERS
+_DISCRIMINATOR_SETTINGS = frozenset(field.name for field in dataclasses.fields(Discriminator)) - _OF_OTHERS
 
 
 def image_size(config: Generator) -> int:

@@ -33,6 +33,8 @@ class Seeds:
 
 def initial(init: Init, seeds: Seeds) -> keras.initializers.Initializer:
     """The initializer of one kernel."""
+    if init.kind == "orthogonal":
+        return keras.initializers.Orthogonal(seed=seeds.next())
     return keras.initializers.TruncatedNormal(init.mean, init.std, seed=seeds.next())
 
 
@@ -84,7 +86,7 @@ def normalised(x: Any, config: Generator | Discriminator, name: str, classes: An
     return BatchNormalization(epsilon=bn.epsilon, momentum=bn.momentum, name=name)(x)
 
 
-def activated(x: Any, config: Generator | Discriminator, number: int) -> Any:
+def activated(x: Any, config: Generator | Discriminator, number: int | str) -> Any:
     """ReLU, or LeakyReLU where there is a `slope`."""
     if config.slope == 0:
         return layers.ReLU(name=f"relu_{number}")(x)
@@ -121,6 +123,8 @@ def check_common(config: Generator | Discriminator, section: str, used: frozense
     require(config.kernel >= 1, f"{section}.kernel", config.kernel, "must be at least 1")
     require(config.slope >= 0, f"{section}.slope", config.slope, "must not be negative")
     require(config.init.std > 0, f"{section}.init.std", config.init.std, "must be positive")
+    if config.init.kind == "orthogonal" and config.init != Init(kind="orthogonal"):
+        raise DogganError(f"{section}.init.mean and std are of init.kind = truncated_normal; leave them out.")
     require(config.bn.epsilon > 0, f"{section}.bn.epsilon", config.bn.epsilon, "must be positive")
     require(0 <= config.bn.momentum < 1, f"{section}.bn.momentum", config.bn.momentum, "must be in [0, 1)")
     for field in dataclasses.fields(config):

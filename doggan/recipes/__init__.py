@@ -20,7 +20,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "d_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
     "data.place": ("auto", "host", "device"),
     "generator.z_distribution": ("normal", "uniform"),
-    "generator.condition": ("none", "embedding", "one_hot", "batch_norm"),
+    "generator.condition": ("none", "embedding", "one_hot", "batch_norm", "shared"),
+    "generator.init.kind": ("truncated_normal", "orthogonal"),
+    "discriminator.init.kind": ("truncated_normal", "orthogonal"),
+    "sampling.classes": ("data", "uniform"),
     "generator.head": ("dense", "conv"),
     "generator.attention_kind": ("source", "released"),
     "discriminator.condition": ("none", "embedding", "one_hot", "projection"),
@@ -36,6 +39,11 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
     1: (
         *("train.epochs", "train.batch_size", "train.samples", "train.keep", "train.d_steps"),
         *("generator.latent_dim", "generator.embedding_dim", "discriminator.embedding_dim", "penalty.interval"),
+        *(
+            f"{owner}.{key}"
+            for owner in ("generator", "discriminator")
+            for key in ("blocks", "group_width", "expansion")
+        ),
     ),
     0: (
         *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
@@ -48,12 +56,12 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
         ),
         *("label_noise.flip", "lr.warm_up", "penalty.r1", "penalty.r2", "penalty.gp"),
         *("augment.probability", "augment.target", "augment.kimg", "instance_noise.std", "instance_noise.until"),
-        *("ema.half_life", "ema.ramp_up"),
+        *("ema.half_life", "ema.ramp_up", "lr.final", "penalty.final", "sampling.bn_samples"),
     ),
 }
 _AT_MOST: dict[float, tuple[str, ...]] = {
     1: (
-        *("label_noise.flip", "augment.probability", "augment.target", "instance_noise.until"),
+        *("label_noise.flip", "augment.probability", "augment.target", "instance_noise.until", "lr.final"),
         *(
             f"{owner}.{key}"
             for owner in ("g_optimizer", "d_optimizer")

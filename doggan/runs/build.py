@@ -286,6 +286,10 @@ def _check_step(config: Config) -> None:
             "The loss wasserstein needs a D of bounded slope; set discriminator.spectral_norm=true or penalty.gp=10."
         )
     penalty = config.penalty
+    if penalty.final != 1 and not (penalty.r1 > 0 or penalty.r2 > 0 or penalty.gp > 0):
+        raise DogganError(
+            f"penalty.final = {penalty.final} is where penalties end, and there are none; set penalty.r1, r2 or gp."
+        )
     if penalty.interval > 1 and not (penalty.r1 > 0 or penalty.r2 > 0 or penalty.gp > 0):
         raise DogganError(
             f"penalty.interval = {penalty.interval} spaces penalties, and there are none; set penalty.r1, r2 or gp."

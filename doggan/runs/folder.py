@@ -114,8 +114,8 @@ class Run:
             raise DogganError(f"{path} is not a run's configuration ({error!r}).") from None
 
     def draw_classes(self, n: int, seed: int) -> NDArray[np.int32] | None:
-        """Classes int32 [n] for samples, as frequent as in the training pictures; None where the run has none."""
-        return None if self.classes is None else self.classes.draw(n, seed)
+        """Classes int32 [n] for samples, as frequent as `sampling.classes` says; None where the run has none."""
+        return None if self.classes is None else self.classes.draw(n, seed, self.config.sampling.classes)
 
     def find_classes(self, names: Sequence[str]) -> list[int]:
         """The labels of classes by their names; of all that have pictures where none is named, in conditional runs.

@@ -9,7 +9,7 @@ from doggan.training.statistics import STREAM, reestimate
 
 
 def load_generator(
-    run: Run, which: str = "best", *, raw: bool = False, bn_samples: int = 0, progress: bool = False
+    run: Run, which: str = "best", *, raw: bool = False, bn_samples: int | None = 0, progress: bool = False
 ) -> tuple[keras.Model, int, str]:
     """The generator of a run from the checkpoint "best", "newest" or a step number, its step, and its weights in words.
 
@@ -19,7 +19,7 @@ def load_generator(
         run, which: the run and its checkpoint.
         raw: the weights as trained, where the checkpoint has an average of them too, which is taken else.
         bn_samples: batch norm's statistics become those of so many fresh z, with classes where it is told them, drawn
-            by the run's seed; 0 leaves them.
+            by the run's seed; 0 leaves them, None does what `sampling.bn_samples` of the run says.
         progress: show a bar while they are estimated.
 
     Raises:
@@ -27,6 +27,8 @@ def load_generator(
     """
     generator = build_generator(run.config, run.image_shape, run.classes)
     step, averaged = restore_generator(generator, run.checkpoints.find(which), raw=raw)
+    if bn_samples is None:
+        bn_samples = run.config.sampling.bn_samples
     if bn_samples:
         classes = run.draw_classes(bn_samples, run.config.seed + STREAM)
         reestimate(generator, bn_samples, run.config.seed, progress=progress, classes=classes)

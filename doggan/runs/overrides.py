@@ -17,7 +17,7 @@ SAFE = frozenset(
         *("sample_every", "checkpoint_every", "checkpoint_minutes", "keep", "score_every", "score_kimg"),
         *("steps_per_execution", "tensorboard", "on_collapse"),
     )
-) | {"data.place"}
+) | {"data.place", "sampling.bn_samples", "sampling.classes"}
 _LENGTH = "train.epochs"
 _WEIGHTS = "what was trained so far was trained with the old one, and the weights would be neither's"
 _SCORES = "the scores before and after could not be compared"

@@ -22,7 +22,7 @@ from doggan.training.histogram import Histogram
 from doggan.training.labels import hard_targets, noisy_targets
 from doggan.training.moments import MeanStd, take_in
 from doggan.training.optimizers import BothOptimizers
-from doggan.training.penalties import between, one_centred, state_kept, zero_centred
+from doggan.training.penalties import annealed, between, one_centred, state_kept, zero_centred
 from doggan.training.replay import ReplayBuffer
 from doggan.training.seen import Latent, Pictures, Seen, told
 
@@ -297,6 +297,8 @@ class GAN(Engine, keras.Model):
             with state_kept():
                 _, gradient = self._logits_and_slope(mixed)
             penalty += weights.gp * one_centred(gradient)
+        if weights.final != 1:
+            penalty *= annealed(weights.final, self.step, self.total_steps)
         g_loss, d_loss = self.gan_loss(on_real, on_fake, targets)
         return Seen(g_loss, d_loss, weights.interval * penalty, on_real, on_fake, fake.images)
 

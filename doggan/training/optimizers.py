@@ -26,13 +26,13 @@ def constant(progress: Any) -> Any:
     return ops.ones_like(progress)
 
 
-# Factors of the base rate by the share p of the run that is done, float32 in [0, 1].
+# Courses of the rate by the share p of the run that is done, float32 in [0, 1].
 SCHEDULES: dict[str, Callable[[Any], Any]] = {"cosine": cosine, "linear": linear, "constant": constant}
 
 
 @keras.saving.register_keras_serializable(package="doggan")
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
-    """lr(step) = base · schedule(min(1, step / total_steps)) · min(1, (step + 1) / warm_up).
+    """lr(step) = base · (final + (1 − final) · schedule(min(1, step / total_steps))) · min(1, (step + 1) / warm_up).
 
     Steps are the updates of the optimizer it belongs to, from 0. The warm-up (Goyal et al. 2017, arXiv:1706.02677)
     multiplies the schedule and does not delay it: its first step is at 1 / warm_up of the rate, so that none is
@@ -43,15 +43,18 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         schedule: a name in `SCHEDULES`.
         total_steps: the length of the run; later steps stay at the last value.
         warm_up: length of the warm-up in steps; 0 for none.
+        final: share of the base rate that a falling schedule ends at.
     """
 
-    def __init__(self, base: float, schedule: str, total_steps: float, warm_up: float = 0) -> None:
-        self.base, self.schedule, self.total_steps, self.warm_up = base, schedule, total_steps, warm_up
+    def __init__(self, base: float, schedule: str, total_steps: float, warm_up: float = 0, final: float = 0.0) -> None:
+        self.base, self.schedule, self.total_steps = base, schedule, total_steps
+        self.warm_up, self.final = warm_up, final
 
     def __call__(self, step: Any) -> Any:
         """The rate of this step, a float32 scalar."""
         step = ops.cast(step, "float32")
-        rate = self.base * SCHEDULES[self.schedule](ops.minimum(step / self.total_steps, 1.0))
+        course = SCHEDULES[self.schedule](ops.minimum(step / self.total_steps, 1.0))
+        rate = self.base * (self.final + (1.0 - self.final) * course)
         return rate * ops.minimum((step + 1) / self.warm_up, 1.0) if self.warm_up else rate
 
     def get_config(self) -> dict[str, Any]:
@@ -61,6 +64,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
             "schedule": self.schedule,
             "total_steps": self.total_steps,
             "warm_up": self.warm_up,
+            "final": self.final,
         }
 
 
@@ -120,7 +124,13 @@ def make_optimizer(
         DogganError: as `check_optimizer`.
     """
     check_optimizer(config, schedule, total_steps, name)
-    rate = Rate(config.lr, schedule.schedule, total_steps * updates_per_step, schedule.warm_up * updates_per_step)
+    rate = Rate(
+        config.lr,
+        schedule.schedule,
+        total_steps * updates_per_step,
+        schedule.warm_up * updates_per_step,
+        schedule.final,
+    )
     optimizer = OPTIMIZERS[config.optimizer](
         config,
         learning_rate=rate,
@@ -135,7 +145,8 @@ def check_optimizer(config: Optimizer, schedule: Schedule, total_steps: int, nam
     """Refuse constants that make no optimizer, and a schedule that does not fit the run; arguments as `make_optimizer`.
 
     Raises:
-        DogganError: a share of an average outside [0, 1), an `epsilon` of zero, or a warm-up longer than the run.
+        DogganError: a share of an average outside [0, 1), an `epsilon` of zero, a warm-up longer than the run, or an
+            end of a rate that does not fall.
     """
     for key in _SHARES[config.optimizer]:
         if not 0 <= getattr(config, key) < 1:
@@ -144,6 +155,8 @@ def check_optimizer(config: Optimizer, schedule: Schedule, total_steps: int, nam
         raise DogganError(
             f"{name}.epsilon = {config.epsilon} must be more than 0: a weight at rest would divide by it."
         )
+    if schedule.final > 0 and schedule.schedule == "constant":
+        raise DogganError(f"lr.final = {schedule.final} is where a falling rate ends, and lr.schedule is constant.")
     if schedule.warm_up > total_steps:
         raise DogganError(
             f"lr.warm_up = {schedule.warm_up} steps is longer than the run, which has {total_steps}; lower it, or "

@@ -1,5 +1,6 @@
 """Gradient penalties: terms of d_loss that keep the discriminator's slope at its inputs in bounds."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,21 @@ def one_centred(gradient: Any) -> Any:
     # The square root has no slope at zero.
     norm = ops.sqrt(ops.maximum(_squared_norm(gradient), 1e-12))
     return ops.mean(ops.square(norm - 1.0))
+
+
+def annealed(final: float, step: Any, total_steps: int) -> Any:
+    """What is left of the penalties' factors: from 1 by half a cosine to `final` at the end of the run.
+
+    R3GAN anneals γ so (Huang, Gokaslan, Kuleshov, Tompkin: The GAN is dead; long live the GAN!, NeurIPS 2024,
+    arXiv:2501.05441).
+
+    Args:
+        final: at least 0.
+        step: from 0, an integer scalar (tensor).
+        total_steps: of the run.
+    """
+    progress = ops.minimum(ops.cast(step, "float32") / total_steps, 1.0)
+    return final + (1.0 - final) * 0.5 * (1.0 + ops.cos(math.pi * progress))
 
 
 def between(real: Any, fake: Any) -> Any:

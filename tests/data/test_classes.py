@@ -31,6 +31,8 @@ def test_draws_follow_the_shares_and_begin_alike():
     np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 20_000, DOGS.shares(), atol=0.015)
     np.testing.assert_array_equal(DOGS.draw(10, seed=1), drawn[:10])
     assert (DOGS.draw(100, seed=2) != drawn[:100]).any()
+    alike = np.bincount(DOGS.draw(20_000, 1, "uniform"), minlength=4) / 20_000
+    np.testing.assert_allclose(alike, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.015)
     assert set(choose_by(np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.4999, 0.5, 0.999999]))) == {0, 1}
 
 

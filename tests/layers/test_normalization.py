@@ -7,7 +7,7 @@ from gradients import losses_and_gradients
 from keras import ops
 from layer_checks import run_layer_test, second_gradient
 
-from doggan.layers import BatchNormalization, ConditionalBatchNormalization
+from doggan.layers import BatchNormalization, ConditionalBatchNormalization, ModulatedBatchNormalization
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.standard_normal((4, 3, 2, 5)).astype("float32")
@@ -320,3 +320,27 @@ def test_conditional_refuses_no_classes():
         ConditionalBatchNormalization(0)
     with pytest.raises(ValueError, match="expected ndim=1"):
         conditional()((INPUTS, CLASSES[:, None]))
+
+
+STYLE = tuple(RNG.standard_normal((2, 4, 5)).astype("float32"))  # scale and offset of four pictures
+
+
+@pytest.mark.both_backends
+def test_modulated_layer(tmp_path):
+    run_layer_test(ModulatedBatchNormalization, {"momentum": 0.5}, (INPUTS, *STYLE), INPUTS.shape, tmp_path, (0, 2))
+
+
+@pytest.mark.both_backends
+def test_modulated_against_numpy():
+    layer = ModulatedBatchNormalization(momentum=0.5, epsilon=1e-5)
+    mean, variance = INPUTS.mean((0, 1, 2)), INPUTS.var((0, 1, 2))
+    scale, offset = (part[:, None, None] for part in STYLE)
+    outputs = ops.convert_to_numpy(layer((INPUTS, *STYLE), training=True))
+    np.testing.assert_allclose(outputs, (1 + scale) * (INPUTS - mean) / np.sqrt(variance + 1e-5) + offset, atol=1e-5)
+    moving = mean / 2, (1 + variance) / 2
+    for variable, expected in zip(layer.get_weights(), moving, strict=True):
+        np.testing.assert_allclose(variable, expected, atol=1e-6)
+    outputs = ops.convert_to_numpy(layer((INPUTS, *STYLE)))
+    np.testing.assert_allclose(
+        outputs, (1 + scale) * (INPUTS - moving[0]) / np.sqrt(moving[1] + 1e-5) + offset, atol=1e-5
+    )

@@ -123,7 +123,57 @@ DOGS_CGAN = (  # conditional batch norm: 2 tables of 120 rows
 )
 # f and g to C/8, h to C/2, o back, no biases, and γ: of 128 channels in both networks.
 RELEASED_128 = 2 * 128 * 16 + 128 * 64 + 64 * 128 + 1
+
+
+def norms(width, style):
+    """Scale and offset of a normalisation, linear in the embedding beside a part of z, no biases."""
+    return 2 * style * width
+
+
+def residual_up(inside, out, style=128 + 24):
+    """A block of BigGAN's generator: two norms, two 3×3 convolutions and the shortcut."""
+    return norms(inside, style) + norms(out, style) + 3 * 3 * inside * out + 3 * 3 * out * out + inside * out
+
+
+def residual_down(inside, out):
+    """A block of its discriminator, with biases."""
+    return (3 * 3 * inside * out + out) + (3 * 3 * out * out + out) + (inside * out + out)
+
+
+DOGS_BEST = (
+    120 * 128  # the shared embedding
+    + (24 * 4 * 4 * 512 + 8192)
+    + residual_up(512, 512)
+    + residual_up(512, 256)
+    + residual_up(256, 128)
+    + RELEASED_128
+    + residual_up(128, 64)
+    + 2 * 64
+    + (3 * 3 * 64 * 3 + 3),
+    residual_down(3, 64)
+    + (2 * 64 * 8 + 64 * 32 + 32 * 64 + 1)  # attention
+    + residual_down(64, 128)
+    + residual_down(128, 256)
+    + residual_down(256, 512)
+    + 2 * (3 * 3 * 512 * 512 + 512)  # of one width and side: no convolution in the shortcut
+    + (512 + 1)
+    + 120 * 512,
+)
+
+
+def inverted(width):
+    """Two blocks of R3GAN: 1×1 to twice the width, 3×3 in groups of 16 channels, 1×1 back."""
+    return 2 * ((width * 2 * width + 2 * width) + (3 * 3 * 16 * 2 * width + 2 * width) + 2 * width * width)
+
+
+R3GAN_STAGES = sum(map(inverted, (64, 128, 192, 256, 256))) + 64 * 128 + 128 * 192 + 192 * 256  # and 1×1 between
+DOGS_R3GAN = (
+    120 * 128 + (128 + 128) * 256 + 4 * 4 * 256 + R3GAN_STAGES + 64 * 3,
+    3 * 64 + R3GAN_STAGES + 4 * 4 * 256 + 256 + 120 * 256,
+)
 BY_HAND = {
+    "dogs-best": DOGS_BEST,
+    "dogs-r3gan": DOGS_R3GAN,
     "cifar10-csagan": CIFAR_CSAGAN,
     "cifar10-dcgan": CIFAR_DCGAN,
     "cifar10-sagan": CIFAR_SAGAN,
@@ -165,12 +215,14 @@ def narrow(name, seed=0):
     """
     config = load_recipe(name)
     g, d = config.generator, config.discriminator
-    base = {"base_depth": 8} if g.network == "dcgan" else {}
+    base = {"base_depth": 8} if g.network in ("dcgan", "resnet") else {}
+    groups = {"group_width": 8} if g.network == "r3gan" else {}
+    parts = len(g.widths) + 1 if g.hierarchical_z else 1
     return replace(
         config,
         seed=seed,
-        generator=replace(g, latent_dim=6, widths=(8,) * len(g.widths), **base),
-        discriminator=replace(d, widths=(8,) * len(d.widths)),
+        generator=replace(g, latent_dim=6 * parts, widths=(8,) * len(g.widths), **base, **groups),
+        discriminator=replace(d, widths=(8,) * len(d.widths), **groups),
         train=replace(config.train, batch_size=BATCH),
     )
 
@@ -224,7 +276,7 @@ def trained(request):
 def inputs_of(gan, seed=2):
     """z, and classes for a conditional generator."""
     rng = np.random.default_rng(seed)
-    z = rng.normal(size=(BATCH, 6)).astype("float32")
+    z = rng.normal(size=(BATCH, gan.latent_dim)).astype("float32")
     return [z, np.zeros(BATCH, "int32")] if len(gan.generator.inputs) > 1 else z
 
 

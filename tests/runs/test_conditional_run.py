@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from run_checks import assert_equal_runs, stop_at, unasked
 
-from doggan.config import Config
+from doggan.config import Config, Sampling
 from doggan.data.classes import Classes
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
@@ -35,6 +35,19 @@ def test_a_conditional_run_resumes_exactly_and_knows_its_classes(start, tiny_ima
     assert_equal_runs(whole, again)
 
 
+def test_samples_are_of_the_classes_that_the_run_says(start, tiny_images):
+    few_light = tiny_images.select((np.arange(40) % 2 == 0) | (np.arange(40) < 4))
+    given = start("run", *CONDITIONAL)
+    config = given.config
+    run = start_run(given.folder.parent / "few", config, few_light, given.data_path)
+    alike = dataclasses.replace(config, sampling=Sampling(classes="uniform"))
+    counts = [
+        np.bincount(dataclasses.replace(run, config=each).draw_classes(1000, seed=0))[1] for each in (config, alike)
+    ]
+    assert counts[0] < 200  # 2 of 18 pictures are light
+    assert 400 < counts[1] < 600
+
+
 @pytest.mark.usefixtures("fast")
 def test_where_batches_are_made_does_not_matter(start, tiny_images):
     runs = [start(place, *CONCATENATED, f"data.place={place}", "train.score_every=0") for place in ("host", "device")]
@@ -49,13 +62,17 @@ def test_where_batches_are_made_does_not_matter(start, tiny_images):
 def test_it_learns_what_the_classes_are(start, tiny_images):
     """One class is dark and the other light: after some steps the pictures asked for are too."""
     rates = ("g_optimizer.lr=5e-3", "d_optimizer.lr=5e-3", "lr.schedule=constant", "ema.half_life=0")
-    run = start("run", *CONDITIONAL, *rates, "train.epochs=40", "train.score_every=0", "labels=published")
+    run = start(
+        "run", *CONDITIONAL, *rates, "train.epochs=40", "train.score_every=0", "labels=published",
+        "sampling.bn_samples=20",
+    )  # fmt: skip
     train(run, tiny_images, progress=False)
     generator, *_ = load_generator(run, "newest")
     dark, light = sample_of_classes(generator, [0, 1], 16, seed=0)
     assert light.mean() - dark.mean() > 30  # of real ones 100
     mixed = sample_pictures(generator, 16, seed=0, classes=np.arange(16, dtype=np.int32) % 2)
     np.testing.assert_allclose(mixed[1::2], light[1::2], atol=1)
+    assert load_generator(run, "newest", bn_samples=None)[2].endswith("batch norm re-estimated on 20 z")
 
 
 def test_other_labels_are_other_pictures(start, tiny_images):

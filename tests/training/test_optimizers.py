@@ -78,6 +78,15 @@ def test_linear_ends_at_zero():
     assert rates(Rate(0.2, "linear", 100), 0, 25, 99, 100, 150) == pytest.approx([0.2, 0.15, 0.002, 0, 0], abs=1e-8)
 
 
+def test_a_falling_rate_may_end_above_zero():
+    # A quarter is left at the end; half way the cosine and the line are at a half of the rest.
+    for schedule in ("cosine", "linear"):
+        found = rates(Rate(0.2, schedule, 100, final=0.25), 0, 50, 100, 150)
+        assert found == pytest.approx([0.2, 0.2 * (0.25 + 0.75 / 2), 0.05, 0.05])
+    with pytest.raises(DogganError, match=r"lr\.final = 0\.1 is where a falling rate ends"):
+        make(schedule=Schedule("constant", final=0.1))
+
+
 def test_constant():
     assert rates(Rate(0.2, "constant", 100), 0, 99, 1000) == pytest.approx([0.2] * 3)
 

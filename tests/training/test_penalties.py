@@ -51,6 +51,18 @@ def test_penalties_of_a_linear_discriminator():
         assert history["penalty"][-1] == pytest.approx(value, rel=1e-5)
 
 
+def test_penalties_are_annealed_by_half_a_cosine():
+    """Of four steps the third is half way: ½ (1 + ⅕) of the factor is left."""
+    penalty = Penalty(r1=0.5, final=0.2)
+    _, v = weights(linear_gan())
+    found = []
+    for steps in (1, 2, 3, 5):
+        # v stays where it is, and the penalty shows the factor.
+        _, history = step(penalty, lambda: keras.optimizers.SGD(1e-6), steps, total_steps=4)
+        found.append(history["penalty"][-1] / (0.25 * np.sum(v**2)))
+    assert found == pytest.approx([1, 0.2 + 0.4 * (1 + np.sqrt(0.5)), 0.6, 0.2], rel=1e-3)
+
+
 def test_r1_of_a_curved_discriminator_has_its_second_order_gradient():
     """D = (x·v)²: R1 is γ/2 · E 4 (x·v)² ‖v‖², whose gradient by v is 4γ E[(x·v) x ‖v‖² + (x·v)² v]."""
     gan = linear_gan(activation=ops.square)
