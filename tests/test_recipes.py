@@ -8,7 +8,7 @@ import pytest
 
 from doggan.config import Config
 from doggan.errors import DogganError
-from doggan.recipes import as_toml, config_from_dict, load_recipe, recipe_names
+from doggan.recipes import as_toml, config_from_dict, load_about, load_recipe, recipe_names
 
 
 def test_the_reference_recipe_is_the_defaults():
@@ -73,6 +73,19 @@ def test_overrides_take_toml_values_and_bare_words():
 def test_a_wrong_key_type_or_value_is_named(override, message):
     with pytest.raises(DogganError, match=re.escape(message)):
         load_recipe("dogs-dcgan", (override,))
+
+
+def test_a_recipe_may_state_what_differs_from_another(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "dogs-cgan"\n[generator]\nkernel = 3\nbn.momentum = 0.9\n[about]\nsource = "me"\n')
+    base, mine = load_recipe("dogs-cgan"), load_recipe(str(path))
+    changed = ("generator.kernel=3", "generator.bn.momentum=0.9")
+    assert mine == dataclasses.replace(load_recipe("dogs-cgan", changed), recipe="mine")
+    assert mine.discriminator == base.discriminator
+    assert load_about(str(path)) == dataclasses.replace(load_about("dogs-cgan"), source="me")
+    path.write_text('base = "dogs-nothing"\n')
+    with pytest.raises(DogganError, match=r"mine.toml: base = 'dogs-nothing' is not another recipe of the package"):
+        load_recipe(str(path))
 
 
 def test_an_unknown_recipe_names_the_nearest():

@@ -1,4 +1,7 @@
-"""Recipes: TOML files that state only what differs from the defaults in `doggan.config`, loaded strictly."""
+"""Recipes: TOML files that state only what differs from the defaults in `doggan.config`, loaded strictly.
+
+With `base = "name"` a recipe states only what differs from another one of the package.
+"""
 
 import dataclasses
 import difflib
@@ -136,9 +139,24 @@ def _load(recipe: str) -> tuple[str, dict[str, Any]]:
             f"There is no recipe {recipe!r}{_nearest(recipe, names)}; give one of {', '.join(names)} or a .toml file."
         )
     try:
-        return name, tomllib.loads(text)
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DogganError(f"{recipe} is not valid TOML: {error}.") from None
+    base = table.pop("base", None)
+    if base is None:
+        return name, table
+    if base not in recipe_names() or base == name:
+        raise DogganError(f"{recipe}: base = {base!r} is not another recipe of the package.")
+    return name, _merged(_load(base)[1], table)
+
+
+def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`table` with what `changes` says, settings of a section one by one."""
+    merged = dict(table)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
 
 def _about(table: dict[str, Any], source: str) -> About:

@@ -140,25 +140,28 @@ def residual_down(inside, out):
     return (3 * 3 * inside * out + out) + (3 * 3 * out * out + out) + (inside * out + out)
 
 
-DOGS_BEST = (
-    120 * 128  # the shared embedding
-    + (24 * 4 * 4 * 512 + 8192)
-    + residual_up(512, 512)
-    + residual_up(512, 256)
-    + residual_up(256, 128)
-    + RELEASED_128
-    + residual_up(128, 64)
-    + 2 * 64
-    + (3 * 3 * 64 * 3 + 3),
-    residual_down(3, 64)
-    + (2 * 64 * 8 + 64 * 32 + 32 * 64 + 1)  # attention
-    + residual_down(64, 128)
-    + residual_down(128, 256)
-    + residual_down(256, 512)
-    + 2 * (3 * 3 * 512 * 512 + 512)  # of one width and side: no convolution in the shortcut
-    + (512 + 1)
-    + 120 * 512,
-)
+def dogs_best(c):
+    """Of width c in the layers at 64×64."""
+    at_32 = 2 * 2 * c * (2 * c // 8) + 2 * c * c + c * 2 * c + 1  # self-attention of 2c channels, as RELEASED_128
+    return (
+        120 * 128  # the shared embedding
+        + (24 * 4 * 4 * 8 * c + 4 * 4 * 8 * c)
+        + residual_up(8 * c, 8 * c)
+        + residual_up(8 * c, 4 * c)
+        + residual_up(4 * c, 2 * c)
+        + at_32
+        + residual_up(2 * c, c)
+        + 2 * c
+        + (3 * 3 * c * 3 + 3),
+        residual_down(3, c)
+        + (2 * c * (c // 8) + c * (c // 2) + (c // 2) * c + 1)
+        + residual_down(c, 2 * c)
+        + residual_down(2 * c, 4 * c)
+        + residual_down(4 * c, 8 * c)
+        + 2 * (3 * 3 * 8 * c * 8 * c + 8 * c)  # of one width and side: no convolution in the shortcut
+        + (8 * c + 1)
+        + 120 * 8 * c,
+    )
 
 
 def inverted(width):
@@ -172,7 +175,9 @@ DOGS_R3GAN = (
     3 * 64 + R3GAN_STAGES + 4 * 4 * 256 + 256 + 120 * 256,
 )
 BY_HAND = {
-    "dogs-best": DOGS_BEST,
+    "dogs-best": dogs_best(64),
+    "dogs-best-whole": dogs_best(64),
+    "dogs-fast": dogs_best(32),
     "dogs-r3gan": DOGS_R3GAN,
     "cifar10-csagan": CIFAR_CSAGAN,
     "cifar10-dcgan": CIFAR_DCGAN,
