@@ -35,6 +35,7 @@ from doggan.metrics.protocols import kaggle_set
 from doggan.metrics.scores import check_metrics
 from doggan.recipes import load_recipe
 from doggan.runs import Run, build_generator, load_generator, scores_wanted, start_run, train
+from doggan.runs.fitting import made_size
 from doggan.sampling import BATCH_SIZE, generate, sampling_rate
 from doggan.submission import check_submission, read_submission, write_submission
 from doggan.training.statistics import batch_norms, reestimate
@@ -110,9 +111,9 @@ def kaggle_submit(
     zip_path = output / "images.zip"
     inception = _find_network(source, config, say)
     with _unpacked(source, say) as folder:
-        data_path = output / "dogs64.npz"
+        data_path, size, crop = _framing(config, output)
         if not data_path.exists():
-            say(str(prepare(folder, data_path, progress=progress)))
+            say(str(prepare(folder, data_path, size=size, crop=crop, progress=progress)))
         data = ImageSet.load(data_path)
         photographs = list(find_layout(folder).photographs.values())
 
@@ -136,6 +137,13 @@ def _with_few_sheets(recipe: str, overrides: tuple[str, ...]) -> Config:
         return config
     sample_every = max(config.train.sample_every, math.ceil(config.train.epochs / MOST_SHEETS))
     return load_recipe(recipe, (*overrides, f"train.sample_every={sample_every}"))
+
+
+def _framing(config: Config, output: Path) -> tuple[Path, int, str]:
+    """The file of prepared pictures, their side and their crop rule, as the recipe is meant for them."""
+    crop = "square" if config.data.crop == "any" else config.data.crop
+    size = config.data.size or made_size(config) or 64
+    return output / (f"dogs{size}.npz" if crop == "square" else f"dogs{size}-{crop}.npz"), size, crop
 
 
 def _trains_with_inception(config: Config) -> bool:

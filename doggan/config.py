@@ -174,8 +174,8 @@ class Sampling:
 class Data:
     """What happens to the pictures on their way into the step."""
 
-    crop: str = "any"  # the framing it is meant for, a rule of `doggan prepare --crop`; other crops are refused
-    size: int = 0  # side of the stored pictures, above the network's with random_crop; 0: the network's
+    crop: str = "any"  # the framing it is meant for, a rule of `doggan prepare --crop`; others are refused
+    size: int = 0  # side of the stored pictures it is meant for, with random_crop; 0: the network's
     n_images: int = 0  # use only this many training pictures (a fixed random choice); 0 uses all
     flip: bool = True  # mirror half of them
     zoom: float = 0.0  # cut a window down to 1 / (1 + zoom) of the side, then resize

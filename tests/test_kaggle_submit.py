@@ -91,6 +91,23 @@ def run(script, source, output, recipe, seconds, *overrides, count=40, bn_sample
     return score, "\n".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "framing"),
+    [
+        ("dogs-dcgan", (), ("dogs64.npz", 64, "square")),
+        ("dogs-best-whole", (), ("dogs64-whole.npz", 64, "whole")),
+        (
+            "dogs-best",
+            ("data.crop=padded", "data.size=80", "data.random_crop=true"),
+            ("dogs80-padded.npz", 80, "padded"),
+        ),
+    ],
+)
+def test_it_prepares_the_framing_that_the_recipe_is_meant_for(script, recipe, overrides, framing, tmp_path):
+    path, *rest = framing
+    assert script._framing(load_recipe(recipe, overrides), tmp_path) == (tmp_path / path, *rest)
+
+
 def test_a_run_that_ends_by_itself_and_has_no_time_for_its_score(
     script, kaggle_input, tiny64_recipe, tmp_path, monkeypatch, network
 ):

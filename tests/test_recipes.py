@@ -8,7 +8,7 @@ import pytest
 
 from doggan.config import Config
 from doggan.errors import DogganError
-from doggan.recipes import as_toml, config_from_dict, load_about, load_recipe, recipe_names
+from doggan.recipes import _CHOICES, as_toml, config_from_dict, load_about, load_recipe, recipe_names
 
 
 def test_the_reference_recipe_is_the_defaults():
@@ -86,6 +86,12 @@ def test_a_recipe_may_state_what_differs_from_another(tmp_path):
     path.write_text('base = "dogs-nothing"\n')
     with pytest.raises(DogganError, match=r"mine.toml: base = 'dogs-nothing' is not another recipe of the package"):
         load_recipe(str(path))
+
+
+def test_recipes_may_name_the_framings_that_prepare_has():
+    from doggan.data.crops import CROP_RULES
+
+    assert set(_CHOICES["data.crop"]) == {"any", *CROP_RULES}
 
 
 def test_an_unknown_recipe_names_the_nearest():

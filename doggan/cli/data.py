@@ -7,6 +7,7 @@ import click
 
 from doggan.cli.options import PATH, quiet_option
 from doggan.cli.startup import load_keras
+from doggan.data.arguments import SIZES
 from doggan.errors import DogganError
 from doggan.files import cache_folder
 
@@ -24,11 +25,11 @@ _DATA = ("stanford-dogs", "mnist", "cifar10")  # that can be downloaded
               help="What SOURCE holds.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=None, help="The file to write; by default dogs64.npz, mnist32.npz, "
               "cifar10-32.npz or, for a folder, as that is called.")  # fmt: skip
-@click.option("--size", type=click.Choice(["32", "64", "96", "128"]), default=None, help="Side of the pictures in "
+@click.option("--size", type=click.Choice([*map(str, SIZES)]), default=None, help="Side of the pictures in "
               "pixels; by default 64, of mnist and cifar10 32.")  # fmt: skip
-@click.option("--crop", type=click.Choice(["square", "reference", "box", "whole", "center"]), default=None,
-              help="Crop rule: for dogs square (default), reference, box or whole; for a folder center (default) or "
-              "whole.")  # fmt: skip
+@click.option("--crop", type=click.Choice(["square", "reference", "box", "margin", "padded", "whole", "center"]),
+              default=None, help="Crop rule: for dogs square (default), reference, box, margin, padded or whole; for a "
+              "folder center (default) or whole.")  # fmt: skip
 @click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of the photographs "
               "held out; of mnist and cifar10 in addition to the test set.")  # fmt: skip
 @click.option(

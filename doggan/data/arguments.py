@@ -6,7 +6,7 @@ from pathlib import Path
 
 from doggan.errors import DogganError
 
-SIZES = (32, 64, 96, 128)
+SIZES = (32, 40, 48, 64, 80, 96, 128)
 
 
 def check_size(size: int) -> None:

@@ -21,6 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "lr.schedule": ("cosine", "linear", "constant"),
     "g_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
     "d_optimizer.optimizer": ("adam", "rmsprop", "sgd"),
+    "data.crop": ("any", "square", "reference", "box", "margin", "padded", "whole"),
     "data.place": ("auto", "host", "device"),
     "generator.z_distribution": ("normal", "uniform"),
     "generator.condition": ("none", "embedding", "one_hot", "batch_norm", "shared"),
@@ -49,7 +50,7 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
         ),
     ),
     0: (
-        *("seed", "data.n_images", "data.zoom", "train.sample_every", "train.checkpoint_every"),
+        *("seed", "data.n_images", "data.size", "data.zoom", "train.sample_every", "train.checkpoint_every"),
         *("train.score_every", "train.score_kimg", "train.replay", "train.steps_per_execution"),
         "train.checkpoint_minutes",
         *(

@@ -20,7 +20,7 @@ from doggan.metrics.random_features import MAX_SIDE, MIN_SIDE
 from doggan.metrics.scores import METRICS
 from doggan.nets import FAMILIES, family
 from doggan.runs.board import check_tensorboard
-from doggan.runs.fitting import check_classes, check_networks, check_size, conditional, picture_size
+from doggan.runs.fitting import check_classes, check_crop, check_networks, check_size, conditional, picture_size
 from doggan.training.augment import POLICY
 from doggan.training.fake_classes import FakeClasses
 from doggan.training.gan import GAN
@@ -77,6 +77,7 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
     size = picture_size(config, images)
     check_networks(config, (size, size, channels), len(images.class_names))
     check_size(config, images, size)
+    check_crop(config, images)
     _check_step(config)
     check_augment(config)
     _check_scores(config, size)

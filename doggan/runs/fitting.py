@@ -1,6 +1,7 @@
 """Whether a recipe fits a set of pictures, and which recipes would."""
 
 from doggan.config import Config
+from doggan.data.crops import CROP_RULES
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.nets import family
@@ -18,7 +19,7 @@ def picture_size(config: Config, images: ImageSet) -> int:
     Raises:
         DogganError: there is no such generator.
     """
-    made = _made_size(config)
+    made = made_size(config)
     return images.image_shape[0] if made is None else made
 
 
@@ -57,6 +58,24 @@ def check_classes(config: Config, images: ImageSet) -> None:
         )
 
 
+# Rules that only photographs with boxes are cut by; a picture that is whole may show what was cut out before.
+_OF_BOXES = frozenset(CROP_RULES) - {"whole"}
+
+
+def check_crop(config: Config, images: ImageSet) -> None:
+    """Refuse pictures of another framing than the recipe is meant for, as far as they tell.
+
+    Raises:
+        DogganError: one sentence with the remedy.
+    """
+    wanted = config.data.crop
+    if wanted != "any" and images.crop in _OF_BOXES and images.crop != wanted:
+        raise DogganError(
+            f"Recipe {config.recipe} is meant for pictures of the crop {wanted!r} and these are of {images.crop!r}; "
+            f"prepare them with --crop {wanted}, or set data.crop=any to train on these all the same."
+        )
+
+
 def check_size(config: Config, images: ImageSet, size: int) -> None:
     """Refuse pictures that are not square, or not of the size that the networks see.
 
@@ -70,10 +89,14 @@ def check_size(config: Config, images: ImageSet, size: int) -> None:
     height, width, _ = images.image_shape
     if height != width:
         raise DogganError(f"The pictures are {width}×{height}; the networks want squares. Prepare them again.")
-    if config.data.random_crop and _made_size(config) is None:
+    if config.data.random_crop and made_size(config) is None:
         raise DogganError(
             "data.random_crop cuts pictures to the size that the generator makes, and generator.network = "
             f"{config.generator.network!r} makes any; leave it out, and prepare the pictures in the size you want."
+        )
+    if config.data.size > size and not config.data.random_crop:
+        raise DogganError(
+            f"data.size = {config.data.size} is above the {size} px of the networks, which takes data.random_crop=true."
         )
     if height < size or (height > size and not config.data.random_crop):
         crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
@@ -89,7 +112,7 @@ def fitting_recipes(images: ImageSet) -> list[str]:
 
 
 def _fits(config: Config, images: ImageSet) -> bool:
-    if _made_size(config) not in (None, images.image_shape[0]) or (conditional(config) and images.labels is None):
+    if made_size(config) not in (None, images.image_shape[0]) or (conditional(config) and images.labels is None):
         return False
     try:
         check_networks(config, images.image_shape, len(images.class_names))
@@ -103,7 +126,7 @@ def _alternatives(images: ImageSet) -> str:
     return f"a recipe that fits: {', '.join(names)}" if names else "other pictures: no recipe fits these"
 
 
-def _made_size(config: Config) -> int | None:
+def made_size(config: Config) -> int | None:
     """Side of the pictures that the generator makes; None where it makes any."""
     image_size = getattr(family(config.generator.network, "generator"), "image_size", None)
     return None if image_size is None else image_size(config.generator)

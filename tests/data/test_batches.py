@@ -112,6 +112,18 @@ def test_no_window_reaches_beyond_the_edge(make, stored):
     assert max(edges) == stored - 1  # some windows touch the far edge
 
 
+def test_a_picture_is_seen_through_another_window_in_each_epoch():
+    """Of whole pixels, uniform over all places, and the same again for the same seed."""
+    plan = BatchPlan(n_images=200, batch_size=200, seed=3, stored_size=96, image_size=64)
+    first, second, again = plan.draw(0), plan.draw(1), plan.draw(0)
+    np.testing.assert_array_equal(first.window, again.window)
+    by_picture = [draw.window[np.argsort(draw.indices)] for draw in (first, second)]
+    assert (by_picture[0] != by_picture[1]).any(axis=1).mean() > 0.9
+    corners = np.concatenate([draw.window[:, :2] for draw in (first, second)])
+    assert set(np.unique(corners)) == set(range(33))
+    np.testing.assert_array_equal(first.window[:, 2:] - first.window[:, :2], 63)
+
+
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_labels_come_with_their_pictures(images, replicas):
     """Each picture is filled with its number, so that it tells which label it must have."""

@@ -36,6 +36,15 @@ W, H = 100, 80  # of the photograph in the cases below
         ("reference", (30, 1, 70, 41), (26, 0, 71, 45)),  # top: 48 × 45 → 45
         ("reference", (30, 40, 70, 80), (26, 36, 70, 80)),  # bottom: 48 × 44 → 44
         ("reference", (0, 0, 100, 80), (0, 0, 80, 80)),
+        # margin: an eighth of each side of the box
+        ("margin", (40, 30, 80, 46), (35, 28, 85, 48)),
+        ("margin", (40, 30, 47, 53), (40, 28, 47, 55)),  # 7 // 8 = 0 and 23 // 8 = 2
+        ("margin", (2, 70, 42, 80), (0, 69, 47, 80)),  # clamped at the left and the bottom
+        ("margin", (0, 0, 100, 80), (0, 0, 100, 80)),
+        # padded: 5/4 of the square's side
+        ("padded", (40, 30, 60, 50), (32, 22, 67, 57)),  # 28 · 5/4 = 35 about (50, 40)
+        ("padded", (1, 30, 21, 50), (0, 22, 35, 57)),  # shifted off the left border
+        ("padded", (10, 4, 90, 76), (10, 0, 90, 80)),  # 110 > 80: the shorter edge
         # box and whole
         ("box", (40, 30, 80, 50), (40, 30, 80, 50)),
         ("box", (0, 0, 100, 80), (0, 0, 100, 80)),
@@ -58,7 +67,7 @@ def test_every_rule_stays_inside_and_squares_are_square(name):
         region = CROP_RULES[name](box, int(width), int(height))
         assert 0 <= region.xmin < region.xmax <= width
         assert 0 <= region.ymin < region.ymax <= height
-        if name in ("square", "reference"):
+        if name in ("square", "reference", "padded"):
             assert region.width == region.height
 
 

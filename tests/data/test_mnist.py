@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from doggan.data.arguments import SIZES
 from doggan.data.mnist import read_mnist
 from doggan.data.split import is_heldout
 from doggan.errors import DogganError
@@ -69,7 +70,7 @@ def bilinear(picture, size):
     return rows[:, low] * (1 - weight) + rows[:, low + 1] * weight
 
 
-@pytest.mark.parametrize("size", [32, 64, 96, 128])
+@pytest.mark.parametrize("size", SIZES)
 def test_pictures_are_enlarged_bilinearly(folder, size):
     images = read_mnist(folder, size)
     for picture, original in zip(images.images, digits(6, 1)[0].astype(float), strict=False):

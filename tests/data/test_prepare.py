@@ -13,6 +13,7 @@ from PIL import Image
 
 from doggan.data import prepare as prepare_module
 from doggan.data.annotations import BoundingBox
+from doggan.data.arguments import SIZES
 from doggan.data.crops import CROP_RULES, cut
 from doggan.data.faults import Fault, Reason
 from doggan.data.imageset import ImageSet
@@ -68,8 +69,8 @@ def test_one_picture_per_object_in_order(tmp_path, kind):
     assert summary.seconds > 0
 
 
-@pytest.mark.parametrize("size", [32, 64, 96, 128])
-@pytest.mark.parametrize("crop", ["square", "reference", "box"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("crop", ["square", "reference", "box", "margin", "padded"])
 def test_sizes_and_rules(tree, tmp_path, size, crop):
     _, image_set = run(tree, tmp_path, size=size, crop=crop)
     assert image_set.crop == crop
@@ -341,8 +342,8 @@ def test_ctrl_c_stops_it_at_once_and_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 48}, "size 48 is not one of 32, 64, 96, 128"),
-        ({"crop": "round"}, "crop 'round' is not one of square, reference, box, whole"),
+        ({"size": 50}, "size 50 is not one of 32, 40, 48, 64, 80, 96, 128"),
+        ({"crop": "round"}, "crop 'round' is not one of square, reference, box, margin, padded, whole"),
         ({"holdout": 1.0}, r"holdout 1.0 is not a share in \[0, 1\)"),
         ({"holdout": -0.1}, "holdout -0.1"),
         ({"holdout": float("nan")}, "holdout nan"),

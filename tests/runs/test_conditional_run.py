@@ -12,7 +12,7 @@ from doggan.config import Config, Sampling
 from doggan.data.classes import Classes
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
-from doggan.runs import Run, load_generator, start_run, train
+from doggan.runs import Run, load_generator, plan_data, start_run, train
 from doggan.runs.fitting import fitting_recipes
 from doggan.runs.stop import Stop
 from doggan.sampling import sample_of_classes, sample_pictures
@@ -131,6 +131,17 @@ def test_pictures_without_classes_are_answered_with_recipes_that_fit(tiny_images
     with pytest.raises(DogganError, match=r"Recipe mine is told the classes .* a recipe that fits: folder-dcgan\."):
         start_run(tmp_path / "run", config, bare, tmp_path / "bare.npz")
     assert not (tmp_path / "run").exists()
+
+
+def test_pictures_of_another_framing_are_refused_where_a_recipe_has_one(start, tiny_images):
+    for crop in ("", "box", "whole"):  # whole: pictures that were cut out before, as far as one can tell
+        plan_data(start(f"fits-{crop}", "data.crop=box").config, dataclasses.replace(tiny_images, crop=crop))
+    square = dataclasses.replace(tiny_images, crop="square")
+    with pytest.raises(DogganError, match=r"crop 'box' and these are of 'square'; prepare them with --crop box, or"):
+        plan_data(start("refused", "data.crop=box").config, square)
+    plan_data(start("any").config, square)
+    with pytest.raises(DogganError, match=r"data\.size = 40 is above the 32 px of the networks"):
+        plan_data(start("large", "data.size=40").config, square)
 
 
 def test_recipes_that_fit(tiny_images):
