@@ -11,6 +11,8 @@ from network_in_numpy import conv, nearest, pooled, relu, sigma, weights_of
 from doggan.config import BatchNorm, Discriminator, Generator, Init
 from doggan.errors import DogganError
 from doggan.nets.resnet import check_discriminator, check_generator, discriminator, generator, image_size
+from doggan.sampling import draw_z
+from doggan.training.statistics import STREAM, batch_norms, reestimate
 
 BN = BatchNorm(epsilon=1e-3, momentum=0.5)
 SMALL_G = Generator(
@@ -120,6 +122,22 @@ def test_other_ways(g, d):
     assert images.shape == (5, *SHAPE)
     assert logits.shape == (5, 1)
     assert np.isfinite(ops.convert_to_numpy(logits)).all()
+
+
+def test_statistics_can_be_estimated_anew(networks):
+    """Each normalisation's moving statistics become the moments of what it is fed, in inference."""
+    network, _ = networks
+    kept = network.get_weights()
+    classes = (np.arange(40) % CLASSES).astype(np.int32)
+    reestimate(network, 40, seed=0, batch_size=10, classes=classes)
+    layers = batch_norms(network)
+    assert len(layers) == 5
+    fed = [layer.input[0] if isinstance(layer.input, list) else layer.input for layer in layers]
+    inputs = keras.Model(network.inputs, fed)([draw_z(40, 9, STREAM), classes])
+    for layer, x in zip(layers, map(ops.convert_to_numpy, inputs), strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_mean), x.mean((0, 1, 2)), atol=1e-4)
+        np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_variance), x.var((0, 1, 2)), rtol=1e-3)
+    network.set_weights(kept)
 
 
 def test_kernels_begin_orthogonal(networks):
