@@ -9,12 +9,13 @@ distance, precision and recall against real crops, by Inception. A row is called
 built on only where their ranges over the seeds do not overlap.
 
 `--scale small` is for two cores: pictures of 32×32, every network narrow and one layer shorter, batches of 32 and
-rates four times as high, because there are some thousand steps and not forty thousand; 2,000 samples against 5,000 real
-crops, by Inception in bfloat16. KID, which is unbiased, ranks there, and FID stands beside it. `--scale full` is for a
-GPU: pictures of 64×64, the recipes as they are, 10,000 samples against all crops, in float32.
+rates four times as high, because there are some thousand steps and not forty thousand; 2,000 samples against 5,000
+training crops, by Inception in bfloat16. KID, which is unbiased, ranks there, and FID stands beside it. `--scale full`
+is for a GPU: pictures of 64×64, the recipes as they are, 10,000 samples against all training crops, in float32. The row
+of real dogs is of held-out ones, as many as there are samples, or all of them.
 
 What is done is kept in FOLDER, one JSON file for each row and seed; a row is done again where its settings or the
-budget changed. The table is printed at the end, and by `--table` without training anything.
+budget changed. A FOLDER is for one DATA. The table is printed at the end, and by `--table` without training anything.
 """
 
 import argparse
@@ -39,9 +40,8 @@ from numpy.typing import NDArray
 from doggan.config import Config
 from doggan.data.batches import choose
 from doggan.data.imageset import ImageSet
-from doggan.recipes import as_override, flatten, load_recipe, override
+from doggan.recipes import flatten, load_recipe, override
 
-METRICS = ("fid", "mifid", "kid", "prdc")
 FLOOR = "real dogs, held out"
 
 
@@ -71,7 +71,8 @@ NO_ATTENTION = tuple(
 )
 # What dogs-best has beside its networks, back to what the rows before it have.
 ONLY_NETWORKS = ("augment.target=0.0", "augment.kimg=500.0", "ema.half_life=10000.0", "lr.schedule=cosine",
-                 "g_optimizer.beta_2=0.9", "d_optimizer.beta_2=0.9", "sampling.bn_samples=0")  # fmt: skip
+                 "g_optimizer.beta_2=0.9", "d_optimizer.beta_2=0.9", "sampling.bn_samples=0",
+                 "train.batch_size=128")  # fmt: skip
 # Each upward row is compared with the one before.
 UPWARD = (
     Row("+ EMA", ("ema.half_life=10000",)),
@@ -176,9 +177,10 @@ def shared_out(widths: tuple[int, ...], divisor: int) -> tuple[int, ...]:
     return tuple(width // divisor for width in widths)
 
 
-def setting(section: str, key: str, value: Any) -> str:
-    """ "section.key=value"."""
-    return as_override(f"{section}.{key}", value).strip("'")
+def setting(section: str, key: str, value: tuple[Any, ...] | int) -> str:
+    """ "section.key=value", the value as TOML."""
+    text = json.dumps(list(value)) if isinstance(value, tuple) else str(value)
+    return f"{section}.{key}={text}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,8 @@ def work_on(name: str, seed: int, options: argparse.Namespace, scale: Scale) -> 
         pictures = heldout.select(choose(len(heldout), scale.samples, seed)).images
     else:
         config = config_of(name, scale, seed)
-        folder = result_path(options.work, name, seed).with_suffix("")
+        # Of these settings: what was trained with others is not taken for it.
+        folder = result_path(options.work, name, seed).with_suffix(f".{key_of(name, seed, scale)[:8]}")
         run = (
             runs.Run.open(folder)
             if (folder / "config.json").exists()
@@ -276,7 +279,7 @@ def work_on(name: str, seed: int, options: argparse.Namespace, scale: Scale) -> 
         real = real.select(choose(len(real), scale.real, 0))
     extractor = load_extractor("inception", options.weights, precision=scale.precision)
     cache = FeatureCache(options.work / "features")
-    found = score(Generated(pictures), crops_set(real, "train", options.data), extractor, metrics=METRICS, cache=cache)
+    found = score(Generated(pictures), crops_set(real, "train", options.data), extractor, cache=cache)
     result = {"key": key_of(name, seed, scale), "name": name, "seed": seed, "seconds": seconds, **found.as_dict()}
     if config is not None:
         result["gflop"] = gflop_of(config, run)

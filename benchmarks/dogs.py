@@ -35,23 +35,23 @@ from doggan.cli import load_keras
 from doggan.data.imageset import ImageSet
 from doggan.recipes import load_recipe
 
-METRICS = ("fid", "mifid", "kid", "prdc")
 SMOKE = (
     "train.epochs=2",
     "train.batch_size=16",
     "data.n_images=160",
     "train.score_every=0",
-    "sampling.bn_samples=50",
 )
 
 
 def train(options: argparse.Namespace, data: ImageSet) -> None:
     """Go on with the run for some minutes, or begin it."""
     folder = options.work / "run"
+    config = load_recipe(options.recipe, tuple(options.set))
     if (folder / "config.json").exists():
         run = runs.Run.open(folder)
+        run.check_settings(config)
     else:
-        run = runs.start_run(folder, load_recipe(options.recipe, tuple(options.set)), data, options.data)
+        run = runs.start_run(folder, config, data, options.data)
     started = time.monotonic()
     outcome = runs.train(run, data, deadline=started + 60 * options.minutes, progress=not options.quiet)
     print(f"{outcome}\n{time.monotonic() - started:.0f} s with compiling, on {device()}")
@@ -86,7 +86,8 @@ def score(options: argparse.Namespace, data: ImageSet) -> None:
     from doggan.sampling import sample_pictures
 
     run = runs.Run.open(options.work / "run")
-    generator, step, weights = runs.load_generator(run, "newest", bn_samples=None, progress=not options.quiet)
+    bn_samples = min(run.config.sampling.bn_samples, options.samples)
+    generator, step, weights = runs.load_generator(run, "newest", bn_samples=bn_samples, progress=not options.quiet)
     asked = run.draw_classes(options.samples, run.config.seed)
     pictures = sample_pictures(generator, options.samples, seed=run.config.seed, classes=asked)
     plots.save_png(options.work / "sheet.png", plots.grid(pictures[: min(100, len(pictures))]))
@@ -96,7 +97,7 @@ def score(options: argparse.Namespace, data: ImageSet) -> None:
     extractor = load_extractor(options.extractor, options.weights, precision=options.inception_precision)
     cache = FeatureCache(options.work / "features")
     real = crops_set(data, "all", options.data)
-    found = scored(Generated(pictures), real, extractor, metrics=METRICS, cache=cache, progress=not options.quiet)
+    found = scored(Generated(pictures), real, extractor, cache=cache, progress=not options.quiet)
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with Pace(len(images), "features", progress=not options.quiet) as pace:
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="crops with some held out, of `doggan prepare`")
     parser.add_argument("--work", type=Path, required=True, help="folder of the run and the results")
     parser.add_argument("--recipe", default="dogs-best")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of a new run")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the run")
     parser.add_argument("--minutes", type=float, default=9.0, help="of training in this call")
     parser.add_argument("--score", action="store_true", help="score, and train no further")
     parser.add_argument("--samples", type=int, default=10_000)
@@ -164,6 +165,8 @@ def main() -> None:
     options = parser.parse_args()
     load_keras()
     data = ImageSet.load(options.data)
+    if not len(data.heldout()):
+        parser.error(f"{options.data} has no held-out dogs to compare with; prepare it with --holdout 0.1")
     options.work.mkdir(parents=True, exist_ok=True)
     if options.smoke:
         few = np.r_[np.flatnonzero(data.split == 0)[:160], np.flatnonzero(data.split == 1)[:40]]

@@ -80,7 +80,7 @@ class Discriminator:
     head: str = "flatten"  # from the last map to a vector: flatten | sum, over the positions
     attention: tuple[int, ...] = ()
     attention_kind: str = "source"
-    blocks: int = 2
+    blocks: int = 2  # r3gan: these three as in the generator
     group_width: int = 16
     expansion: int = 2
     bn: BatchNorm = field(default_factory=BatchNorm)
@@ -164,7 +164,10 @@ class Ema:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How pictures are drawn from the generator where they are scored or handed in."""
+    """How pictures are drawn from the generator.
+
+    The first is for `evaluate`, `submit` and kaggle_submit.py, which take their time; not for scores during training.
+    """
 
     bn_samples: int = 0  # z that batch norm's statistics are re-estimated on first; 0 takes those of training
     classes: str = "data"  # conditional: as frequent as in the training pictures ("data"), or all alike ("uniform")

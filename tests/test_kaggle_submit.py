@@ -317,6 +317,6 @@ def test_batch_norm_is_re_estimated_and_its_time_comes_out_of_the_budget(
 
 def test_batch_norm_that_is_not_there_is_said_before_training(script, kaggle_input, tiny64_recipe, tmp_path):
     without = ("generator.batch_norm=[false,false]", "train.epochs=1", "train.score_every=0")
-    with pytest.raises(DogganError, match="leave --bn-samples out"):
+    with pytest.raises(DogganError, match="give --bn-samples 0"):
         run(script, kaggle_input, tmp_path, tiny64_recipe, 600, *without, bn_samples=30)
     assert not list((tmp_path / "run").glob("checkpoints/*"))

@@ -67,6 +67,7 @@ def test_overrides_take_toml_values_and_bare_words():
         ("g_optimizer.lr=nan", "must be a finite number"),
         ("d_optimizer.beta_1=-0.5", "must be at least 0"),
         ("train.score_samples=2", "must be at least 3"),
+        ("penalty.final=1.5", "must be at most 1"),
         ("train.epochs", "not of the form key=value"),
     ],
 )

@@ -14,6 +14,8 @@ raw_option = click.option("--raw-generator", "raw", is_flag=True, help="The weig
 bn_samples_option = click.option("--bn-samples", type=click.IntRange(min=0), default=None, help="Fresh z to "
                                  "re-estimate batch norm's statistics on; 0 takes those saved. By default what the "
                                  "recipe says.")  # fmt: skip
+plain_bn_samples_option = click.option("--bn-samples", type=click.IntRange(min=0), default=0, help="Fresh z to "
+                                       "re-estimate batch norm's statistics on; 0 takes those saved.")  # fmt: skip
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a setting; "
                           "may be repeated.")  # fmt: skip
 override_option = click.option("--override", "overrides", multiple=True, metavar="KEY=VALUE", help="With --resume: "

@@ -15,6 +15,7 @@ from doggan.cli.options import (
     on_collapse_option,
     options_given,
     override_option,
+    plain_bn_samples_option,
     quiet_option,
     raw_option,
     seed_option,
@@ -136,7 +137,7 @@ def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
 @click.option("--out", "-o", type=PATH, default=Path("samples.png"), help="The PNG to write.")
 @checkpoint_option
 @raw_option
-@bn_samples_option
+@plain_bn_samples_option
 @truncation_option
 @seed_option
 def sample(
@@ -146,7 +147,7 @@ def sample(
     out: Path,
     checkpoint: str,
     raw: bool,
-    bn_samples: int | None,
+    bn_samples: int,
     truncation: float | None,
     seed: int,
 ) -> None:

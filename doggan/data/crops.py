@@ -44,10 +44,10 @@ def reference(box: BoundingBox, width: int, height: int) -> BoundingBox:
     return BoundingBox(xmin, ymin, xmin + side, ymin + side)
 
 
-def margin(box: BoundingBox, width: int, height: int) -> BoundingBox:
+def with_margin(box: BoundingBox, width: int, height: int) -> BoundingBox:
     """The box grown on each side by an eighth of its own width and height, clamped; squashed to a square by the resize.
 
-    Half a pixel goes inwards.
+    Parts of a pixel are dropped.
     """
     across, down = box.width // 8, box.height // 8
     return BoundingBox(
@@ -93,7 +93,7 @@ CROP_RULES: dict[str, CropRule] = {
     "square": square,
     "reference": reference,
     "box": tight,
-    "margin": margin,
+    "margin": with_margin,
     "padded": padded,
     "whole": whole,
 }

@@ -72,7 +72,7 @@ def read_generated(
     seed: int = 0,
     checkpoint: str = "best",
     raw: bool = False,
-    bn_samples: int | None = None,
+    bn_samples: int | None = 0,
     progress: bool = False,
 ) -> Generated:
     """The pictures of a submission, a folder, an `.npz` or a run.

@@ -169,7 +169,9 @@ class ModulatedBatchNormalization(BatchNormalization):
         normed = super().call(x, training=training)
         shape = [-1] + [1] * (len(x.shape) - 1)
         shape[self.axis] = x.shape[self.axis]
-        return ops.reshape(1 + scale, shape) * normed + ops.reshape(offset, shape)
+        # Half precision has no 1 + scale for the small scales that training begins with.
+        normed, scale, offset = (ops.cast(part, "float32") for part in (normed, scale, offset))
+        return ops.cast(ops.reshape(1 + scale, shape) * normed + ops.reshape(offset, shape), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return super().compute_output_shape(tuple(input_shape[0]))

@@ -48,9 +48,9 @@ def check_condition(
     if config.condition != "none" and n_classes < 1:
         raise DogganError(f"{section}.condition = {config.condition} needs pictures with classes, and these have none.")
     if config.condition not in ("embedding", "shared") and config.embedding_dim != type(config)().embedding_dim:
+        embedded = " or ".join(way for way in ways if way in ("embedding", "shared"))
         raise DogganError(
-            f"{section}.embedding_dim = {config.embedding_dim} is of {section}.condition = "
-            f"{'embedding or shared' if 'shared' in ways else 'embedding'}; set that too."
+            f"{section}.embedding_dim = {config.embedding_dim} is of {section}.condition = {embedded}; set that too."
         )
     if config.condition == "batch_norm" and not any(config.batch_norm):
         raise DogganError(f"{section}.condition = batch_norm needs a layer with batch norm; set {section}.batch_norm.")

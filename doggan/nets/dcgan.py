@@ -38,10 +38,12 @@ from doggan.nets.parts import (
     after_layer,
     check_attention,
     check_common,
+    check_picture,
     initial,
     latent_input,
     normalised,
     require,
+    side_of,
 )
 
 _OF_OTHERS = {"hierarchical_z", "blocks", "group_width", "expansion"}
@@ -51,7 +53,7 @@ _DISCRIMINATOR_SETTINGS = frozenset(field.name for field in dataclasses.fields(D
 
 def image_size(config: Generator) -> int:
     """Side in pixels of the generator's pictures: the base map's, times every stride."""
-    return config.base_size * math.prod(config.strides) * (config.head_stride if config.head == "conv" else 1)
+    return side_of(config) * (config.head_stride if config.head == "conv" else 1)
 
 
 def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0) -> keras.Model:
@@ -66,8 +68,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
         DogganError: a setting contradicts another or the picture, as `check_generator` says.
     """
     check_generator(config, n_classes)
-    if image_shape[:2] != (image_size(config),) * 2:
-        raise DogganError(f"These settings make pictures of {image_size(config)} px, not {image_shape[:2]}.")
+    check_picture(image_size(config), image_shape)
     dense, conv = (DenseSN, ConvSN2DTranspose) if config.spectral_norm else (layers.Dense, layers.Conv2DTranspose)
     seeds = Seeds(seed, GENERATOR)
     size, depth = config.base_size, config.base_depth

@@ -136,6 +136,45 @@ def check_common(config: Generator | Discriminator, section: str, used: frozense
             )
 
 
+def side_of(config: Generator) -> int:
+    """Side in pixels of what a generator makes: the base map's, times every stride."""
+    return config.base_size * math.prod(config.strides)
+
+
+def check_picture(side: int, image_shape: tuple[int, int, int]) -> None:
+    """Refuse pictures [H, W, C] that a generator does not make.
+
+    Raises:
+        DogganError: they are not squares of this side.
+    """
+    if image_shape[:2] != (side, side):
+        raise DogganError(f"These settings make pictures of {side} px, not {image_shape[:2]}.")
+
+
+def check_doubling(config: Generator | Discriminator, section: str) -> None:
+    """Refuse strides that residual blocks do not have, which double or halve a side, or leave it.
+
+    Raises:
+        DogganError: one is neither 1 nor 2.
+    """
+    require(all(stride in (1, 2) for stride in config.strides), f"{section}.strides", config.strides, "must be 1 or 2")
+
+
+def check_halving(config: Discriminator, image_shape: tuple[int, int, int]) -> None:
+    """The same for a discriminator, whose pictures [H, W, C] every stride of 2 must halve.
+
+    Raises:
+        DogganError: one sentence that names the key and the remedy.
+    """
+    check_doubling(config, "discriminator")
+    reduction = math.prod(config.strides)
+    if any(side % reduction for side in image_shape[:2]):
+        raise DogganError(
+            f"discriminator.strides = {list(config.strides)} halve a picture to 1/{reduction} of its side, which "
+            f"{image_shape[0]}×{image_shape[1]} pixels cannot be divided into; use fewer strides of 2."
+        )
+
+
 def check_attention(config: Generator | Discriminator, section: str, sides: list[int]) -> None:
     """Refuse self-attention where there is no such layer, or its map does not fit.
 

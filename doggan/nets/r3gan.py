@@ -11,8 +11,9 @@ those whose stride is 2 → 1×1 convolution, tanh. Discriminator: 1×1 convolut
 those whose stride is 2 → a weighted sum over the positions, of each channel its own → Dense 1.
 
 Reference: Huang, Gokaslan, Kuleshov, Tompkin: The GAN is dead; long live the GAN! A Modern GAN Baseline, NeurIPS 2024,
-https://arxiv.org/abs/2501.05441. Ours differs in the tanh, for pictures are in [−1, 1] here, and in plain bilinear
-resampling.
+https://arxiv.org/abs/2501.05441. Ours differs in the tanh, for pictures are in [−1, 1] here; in plain bilinear
+resampling; and in how the networks are told the class: by an embedding of standard deviation 1 beside z, where the
+released code has 1 / √(number of classes), and by a projection beside the logit, where that has no other logit.
 """
 
 import math
@@ -26,27 +27,25 @@ from doggan.config import Discriminator, Generator
 from doggan.errors import DogganError
 from doggan.layers import GroupedConv2D
 from doggan.nets.conditioning import beside, check_condition, class_input, class_vector, projected
-from doggan.nets.parts import DISCRIMINATOR, GENERATOR, Seeds, check_common, latent_input, require
-
-_COMMON = frozenset(
-    {
-        "network",
-        "condition",
-        "embedding_dim",
-        "widths",
-        "strides",
-        "slope",
-        "blocks",
-        "group_width",
-        "expansion",
-        "init",
-    }
+from doggan.nets.parts import (
+    DISCRIMINATOR,
+    GENERATOR,
+    Seeds,
+    check_common,
+    check_doubling,
+    check_halving,
+    check_picture,
+    latent_input,
+    require,
+    side_of,
 )
+
+_COMMON = frozenset({"network", "condition", "widths", "strides", "slope", "blocks", "group_width", "expansion"})
 
 
 def image_size(config: Generator) -> int:
     """Side in pixels of the generator's pictures: the base map's, times every stride."""
-    return config.base_size * math.prod(config.strides)
+    return side_of(config)
 
 
 def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0) -> keras.Model:
@@ -59,8 +58,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
         DogganError: a setting contradicts another or the picture, as `check_generator` says.
     """
     check_generator(config, n_classes)
-    if image_shape[:2] != (image_size(config),) * 2:
-        raise DogganError(f"These settings make pictures of {image_size(config)} px, not {image_shape[:2]}.")
+    check_picture(image_size(config), image_shape)
     seeds = Seeds(seed, GENERATOR)
 
     z, x = latent_input(config)
@@ -205,8 +203,9 @@ def check_generator(config: Generator, n_classes: int = 0) -> None:
     """
     for key in ("latent_dim", "base_size"):
         require(getattr(config, key) >= 1, f"generator.{key}", getattr(config, key), "must be at least 1")
-    check_common(config, "generator", _COMMON | {"latent_dim", "z_distribution", "base_size"})
+    check_common(config, "generator", _COMMON | {"latent_dim", "z_distribution", "embedding_dim", "base_size"})
     check_condition(config, "generator", n_classes, ("none", "embedding", "one_hot"))
+    check_doubling(config, "generator")
     _check_blocks(config, "generator")
 
 
@@ -216,19 +215,13 @@ def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int]
     Raises:
         DogganError: one sentence that names the key and the remedy.
     """
-    check_common(config, "discriminator", _COMMON)
+    check_common(config, "discriminator", _COMMON | {"init"})
     check_condition(config, "discriminator", n_classes, ("none", "projection"))
+    check_halving(config, image_shape)
     _check_blocks(config, "discriminator")
-    reduction = math.prod(config.strides)
-    if any(side % reduction for side in image_shape[:2]):
-        raise DogganError(
-            f"discriminator.strides = {list(config.strides)} halve a picture to 1/{reduction} of its side, which "
-            f"{image_shape[0]}×{image_shape[1]} pixels cannot be divided into; use fewer strides of 2."
-        )
 
 
 def _check_blocks(config: Generator | Discriminator, section: str) -> None:
-    require(all(stride in (1, 2) for stride in config.strides), f"{section}.strides", config.strides, "must be 1 or 2")
     for key in ("blocks", "group_width", "expansion"):
         require(getattr(config, key) >= 1, f"{section}.{key}", getattr(config, key), "must be at least 1")
     for width in config.widths:

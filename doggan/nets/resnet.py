@@ -17,7 +17,6 @@ resampling commute, so here it works on the smaller map.
 """
 
 import itertools
-import math
 import operator
 from typing import Any
 
@@ -36,26 +35,30 @@ from doggan.nets.parts import (
     activated,
     check_attention,
     check_common,
+    check_doubling,
+    check_halving,
+    check_picture,
     initial,
     latent_input,
     normalised,
     require,
+    side_of,
 )
 
 _COMMON = frozenset(
     {
         *("network", "condition", "widths", "strides", "kernel", "spectral_norm", "slope"),
-        *("attention", "attention_kind", "bn", "init"),
+        *("attention", "attention_kind", "init"),
     }
 )
 _GENERATOR = _COMMON | {
-    *("latent_dim", "z_distribution", "embedding_dim", "hierarchical_z", "base_size", "base_depth"),
+    *("latent_dim", "z_distribution", "embedding_dim", "hierarchical_z", "base_size", "base_depth", "bn"),
 }
 
 
 def image_size(config: Generator) -> int:
     """Side in pixels of the generator's pictures: the base map's, times every stride."""
-    return config.base_size * math.prod(config.strides)
+    return side_of(config)
 
 
 def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: int = 0, seed: int = 0) -> keras.Model:
@@ -69,8 +72,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
         DogganError: a setting contradicts another or the picture, as `check_generator` says.
     """
     check_generator(config, n_classes)
-    if image_shape[:2] != (image_size(config),) * 2:
-        raise DogganError(f"These settings make pictures of {image_size(config)} px, not {image_shape[:2]}.")
+    check_picture(image_size(config), image_shape)
     seeds = Seeds(seed, GENERATOR)
     build = _Builder(config, seeds)
     size, depth = config.base_size, config.base_depth
@@ -243,16 +245,17 @@ def check_generator(config: Generator, n_classes: int = 0) -> None:
         require(getattr(config, key) >= 1, f"generator.{key}", getattr(config, key), "must be at least 1")
     check_common(config, "generator", _GENERATOR)
     check_condition(config, "generator", n_classes, ("none", "batch_norm", "shared"))
-    _check_blocks(config, "generator")
+    check_doubling(config, "generator")
     sides = itertools.accumulate(config.strides, operator.mul, initial=config.base_size)
     check_attention(config, "generator", list(sides)[1:])
     if not config.hierarchical_z:
         return
     n = len(config.widths) + 1
     if config.latent_dim % n:
+        fits = n * (config.latent_dim // n + 1)
         raise DogganError(
             f"generator.hierarchical_z cuts z into {n} equal parts, for the base map and each block, and "
-            f"generator.latent_dim = {config.latent_dim} is no multiple of {n}."
+            f"generator.latent_dim = {config.latent_dim} is no multiple of {n}; give one, such as {fits}."
         )
     if config.condition == "batch_norm":
         raise DogganError("generator.hierarchical_z goes with generator.condition = shared or none; set one of them.")
@@ -266,16 +269,6 @@ def check_discriminator(config: Discriminator, image_shape: tuple[int, int, int]
     """
     check_common(config, "discriminator", _COMMON)
     check_condition(config, "discriminator", n_classes, ("none", "projection"))
-    _check_blocks(config, "discriminator")
-    reduction = math.prod(config.strides)
-    if any(side % reduction for side in image_shape[:2]):
-        raise DogganError(
-            f"discriminator.strides = {list(config.strides)} halve a picture to 1/{reduction} of its side, which "
-            f"{image_shape[0]}×{image_shape[1]} pixels cannot be divided into; use fewer strides of 2."
-        )
+    check_halving(config, image_shape)
     sides = itertools.accumulate(config.strides, operator.floordiv, initial=image_shape[0])
     check_attention(config, "discriminator", list(sides)[1:])
-
-
-def _check_blocks(config: Generator | Discriminator, section: str) -> None:
-    require(all(stride in (1, 2) for stride in config.strides), f"{section}.strides", config.strides, "must be 1 or 2")

@@ -65,7 +65,8 @@ _AT_LEAST: dict[float, tuple[str, ...]] = {
 }
 _AT_MOST: dict[float, tuple[str, ...]] = {
     1: (
-        *("label_noise.flip", "augment.probability", "augment.target", "instance_noise.until", "lr.final"),
+        *("label_noise.flip", "augment.probability", "augment.target", "instance_noise.until"),
+        *("lr.final", "penalty.final"),
         *(
             f"{owner}.{key}"
             for owner in ("g_optimizer", "d_optimizer")
@@ -146,8 +147,12 @@ def _load(recipe: str) -> tuple[str, dict[str, Any]]:
     base = table.pop("base", None)
     if base is None:
         return name, table
-    if base not in recipe_names() or base == name:
-        raise DogganError(f"{recipe}: base = {base!r} is not another recipe of the package.")
+    others = [each for each in recipe_names() if each != recipe]
+    if base not in others:
+        raise DogganError(
+            f"{recipe}: base = {base!r} is not another recipe of the package{_nearest(str(base), others)}; give one of "
+            f"{', '.join(others)}, or leave it out."
+        )
     return name, _merged(_load(base)[1], table)
 
 

@@ -273,6 +273,13 @@ def _check_step(config: Config) -> None:
             f"train.fake_labels = {train.fake_labels} is for conditional networks, and these are told no classes; "
             "leave it out, or set generator.condition and discriminator.condition."
         )
+    if config.sampling.classes != "data" and not conditional(config):
+        raise DogganError(
+            f"sampling.classes = {config.sampling.classes} is for conditional networks, and these are told no classes; "
+            "leave it out, or set generator.condition and discriminator.condition."
+        )
+    if config.sampling.bn_samples and config.generator.network == "r3gan":
+        raise DogganError("sampling.bn_samples is for batch norm, which r3gan has not; leave it out.")
     if train.replay and conditional(config):
         raise DogganError(
             f"train.replay = {train.replay} forgets the classes of its fakes; conditional networks need train.replay=0."
@@ -282,9 +289,12 @@ def _check_step(config: Config) -> None:
             f"train.replay = {train.replay} does not go with the loss {train.loss}, which pairs real pictures with "
             "fakes; set train.replay=0."
         )
-    if train.loss == "wasserstein" and not (config.discriminator.spectral_norm or config.penalty.gp > 0):
+    # r3gan has no spectral norm to switch off.
+    bounded = config.discriminator.spectral_norm and config.discriminator.network != "r3gan"
+    if train.loss == "wasserstein" and not (bounded or config.penalty.gp > 0):
         raise DogganError(
-            "The loss wasserstein needs a D of bounded slope; set discriminator.spectral_norm=true or penalty.gp=10."
+            "The loss wasserstein needs a D of bounded slope; set discriminator.spectral_norm=true (of other networks "
+            "than r3gan) or penalty.gp=10."
         )
     penalty = config.penalty
     if penalty.final != 1 and not (penalty.r1 > 0 or penalty.r2 > 0 or penalty.gp > 0):

@@ -94,9 +94,16 @@ def check_size(config: Config, images: ImageSet, size: int) -> None:
             "data.random_crop cuts pictures to the size that the generator makes, and generator.network = "
             f"{config.generator.network!r} makes any; leave it out, and prepare the pictures in the size you want."
         )
-    if config.data.size > size and not config.data.random_crop:
+    stored = config.data.size
+    if stored and (stored < size or (stored > size and not config.data.random_crop)):
         raise DogganError(
-            f"data.size = {config.data.size} is above the {size} px of the networks, which takes data.random_crop=true."
+            f"data.size = {stored} is not the {size} px of the networks; leave it out, or for larger pictures set "
+            "data.random_crop=true."
+        )
+    if stored and height != stored:
+        raise DogganError(
+            f"Recipe {config.recipe} is meant for pictures stored at {stored} px and these have {height}; prepare them "
+            f"with --size {stored}, or set data.size=0."
         )
     if height < size or (height > size and not config.data.random_crop):
         crop = ", or set data.random_crop=true to cut them at random" if height > size else ""
@@ -116,6 +123,7 @@ def _fits(config: Config, images: ImageSet) -> bool:
         return False
     try:
         check_networks(config, images.image_shape, len(images.class_names))
+        check_crop(config, images)
     except DogganError:
         return False
     return len(images) >= config.train.batch_size * config.train.d_steps

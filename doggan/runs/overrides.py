@@ -17,7 +17,7 @@ SAFE = frozenset(
         *("sample_every", "checkpoint_every", "checkpoint_minutes", "keep", "score_every", "score_kimg"),
         *("steps_per_execution", "tensorboard", "on_collapse"),
     )
-) | {"data.place", "sampling.bn_samples", "sampling.classes"}
+) | {"data.place", "data.crop", "data.size", "sampling.bn_samples"}
 _LENGTH = "train.epochs"
 _WEIGHTS = "what was trained so far was trained with the old one, and the weights would be neither's"
 _SCORES = "the scores before and after could not be compared"
@@ -30,6 +30,7 @@ _REASONS = {
     "train.batch_size": "steps and epochs are counted in it",
     "train.d_steps": "steps and epochs are counted in it",
     "train.samples": "the sample sheets of a run are of one size",
+    "sampling.classes": _SCORES,
     "train.extractor": _SCORES,
     "train.metrics": _SCORES,
     "train.score_samples": _SCORES,
@@ -57,6 +58,8 @@ def why_not(config: Config, key: str) -> str | None:
             return f"the rates fall with the length of the run (lr.schedule={config.lr.schedule})"
         if config.instance_noise.std > 0:
             return "instance noise fades with the length of the run"
+        if config.penalty.final != 1:
+            return f"penalties fall with the length of the run (penalty.final={config.penalty.final})"
         return None
     return _REASONS.get(key, _REASONS.get(key.partition(".")[0], _WEIGHTS))
 

@@ -156,7 +156,9 @@ def check_optimizer(config: Optimizer, schedule: Schedule, total_steps: int, nam
             f"{name}.epsilon = {config.epsilon} must be more than 0: a weight at rest would divide by it."
         )
     if schedule.final > 0 and schedule.schedule == "constant":
-        raise DogganError(f"lr.final = {schedule.final} is where a falling rate ends, and lr.schedule is constant.")
+        raise DogganError(
+            f"lr.final = {schedule.final} is where a falling rate ends, and lr.schedule is constant; leave it out."
+        )
     if schedule.warm_up > total_steps:
         raise DogganError(
             f"lr.warm_up = {schedule.warm_up} steps is longer than the run, which has {total_steps}; lower it, or "

@@ -31,8 +31,8 @@ def batch_norms(generator: keras.Model) -> list[Any]:
     ]
     if not layers:
         raise DogganError(
-            "The generator has no batch normalisation whose statistics could be re-estimated; leave --bn-samples out "
-            "(bn_samples = 0)."
+            "The generator has no batch normalisation whose statistics could be re-estimated; give --bn-samples 0, "
+            "which is sampling.bn_samples = 0 in a recipe."
         )
     return layers
 

@@ -157,10 +157,10 @@ def test_image_size():
     ("change", "message"),
     [
         ({"strides": (2, 3)}, r"generator.strides = \[2, 3\] must be 1 or 2"),
-        ({"latent_dim": 10}, "generator.latent_dim = 10 is no multiple of 3"),
+        ({"latent_dim": 10}, "generator.latent_dim = 10 is no multiple of 3; give one, such as 12"),
         ({"condition": "one_hot"}, "one_hot is not a way that generator.network = 'resnet' has"),
         ({"condition": "batch_norm", "embedding_dim": 10}, "hierarchical_z goes with generator.condition = shared"),
-        ({"condition": "none"}, "generator.embedding_dim = 5 is of generator.condition = embedding or shared"),
+        ({"condition": "none"}, "generator.embedding_dim = 5 is of generator.condition = shared; set"),
         ({"dropout": (0.1, 0.1)}, "generator.dropout = .* is not a setting that generator.network = 'resnet' reads"),
         ({"init": Init(kind="orthogonal", std=0.1)}, "generator.init.mean and std are of init.kind = truncated_normal"),
     ],

@@ -25,6 +25,7 @@ from doggan.runs.build import build_gan, plan_data
         (["augment.policy=['color']", "augment.target=1"], r"D never exceeds"),
         (["penalty.interval=4"], r"set penalty.r1, r2 or gp"),
         (["penalty.final=0.1"], r"set penalty.r1, r2 or gp"),
+        (["sampling.classes=uniform"], r"sampling.classes = uniform is for conditional networks"),
         (["instance_noise.std=0.1", "instance_noise.until=0"], r"before the first step"),
         (["train.loss=wasserstein", "discriminator.spectral_norm=false"], r"needs a D of bounded slope"),
         (["g_optimizer.beta_1=1.0"], r"g_optimizer.beta_1 = 1.0 must be at least 0 and less than 1"),

@@ -140,8 +140,10 @@ def test_pictures_of_another_framing_are_refused_where_a_recipe_has_one(start, t
     with pytest.raises(DogganError, match=r"crop 'box' and these are of 'square'; prepare them with --crop box, or"):
         plan_data(start("refused", "data.crop=box").config, square)
     plan_data(start("any").config, square)
-    with pytest.raises(DogganError, match=r"data\.size = 40 is above the 32 px of the networks"):
+    with pytest.raises(DogganError, match=r"data\.size = 40 is not the 32 px of the networks"):
         plan_data(start("large", "data.size=40").config, square)
+    with pytest.raises(DogganError, match=r"stored at 40 px and these have 32; prepare them with --size 40"):
+        plan_data(start("stored", "data.size=40", "data.random_crop=true").config, square)
 
 
 def test_recipes_that_fit(tiny_images):

@@ -40,6 +40,7 @@ def test_changes_name_each_setting_by_its_dotted_key():
         ((), "lr.schedule=cosine"),
         (("lr.schedule=constant",), None),
         (("lr.schedule=constant", "instance_noise.std=0.1"), "instance noise fades"),
+        (("lr.schedule=constant", "penalty.r1=1", "penalty.final=0.1"), "penalties fall with the length"),
     ],
 )
 def test_the_length_may_change_where_nothing_depends_on_it(tiny_recipe, settings, reason):

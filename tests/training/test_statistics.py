@@ -124,7 +124,7 @@ def test_half_precision_activations_are_summed_in_float32():
 
 def test_what_there_is_no_estimate_of_is_refused():
     plain = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    with pytest.raises(DogganError, match=r"no batch normalisation .* leave --bn-samples out"):
+    with pytest.raises(DogganError, match=r"no batch normalisation .* give --bn-samples 0"):
         reestimate(plain, 10, seed=0)
     with pytest.raises(DogganError, match="must be at least 1, and is 0"):
         reestimate(two_layers(), 0, seed=0)
