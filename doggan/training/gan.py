@@ -54,7 +54,7 @@ class GAN(Engine, keras.Model):
         replay: the first fake of every step goes into a buffer of this size; when it is full, D is updated once on it
             with the target 0, which moves u and batch-norm statistics once more, and it is emptied. 0 for none.
         seed: decides z, label noise, augmentation and dropout masks of every step.
-        total_steps: of the run; instance noise fades by it.
+        total_steps: of the run; instance noise and penalties fade by it.
         pictures: uint8 pictures on the device, which `fit`'s indices are taken from (`doggan.data.device`); None where
             `fit` takes pictures.
 

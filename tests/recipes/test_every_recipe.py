@@ -164,6 +164,25 @@ def dogs_best(c):
     )
 
 
+DOGS_CPU = (
+    120 * 128
+    + (24 * 4 * 4 * 64 + 4 * 4 * 64)
+    + residual_up(64, 64)
+    + residual_up(64, 32)
+    + (2 * 32 * 4 + 32 * 16 + 16 * 32 + 1)  # attention at 16×16
+    + residual_up(32, 16)
+    + 2 * 16
+    + (3 * 3 * 16 * 3 + 3),
+    residual_down(3, 16)
+    + (2 * 16 * 2 + 16 * 8 + 8 * 16 + 1)
+    + residual_down(16, 32)
+    + residual_down(32, 64)
+    + residual_down(64, 128)  # without halving the side, but wider
+    + (128 + 1)
+    + 120 * 128,
+)
+
+
 def inverted(width):
     """Two blocks of R3GAN: 1×1 to twice the width, 3×3 in groups of 16 channels, 1×1 back."""
     return 2 * ((width * 2 * width + 2 * width) + (3 * 3 * 16 * 2 * width + 2 * width) + 2 * width * width)
@@ -183,6 +202,7 @@ BY_HAND = {
     "cifar10-dcgan": CIFAR_DCGAN,
     "cifar10-sagan": CIFAR_SAGAN,
     "dogs-cgan": DOGS_CGAN,
+    "dogs-cpu": DOGS_CPU,
     "dogs-dcgan": DOGS_DCGAN,
     "dogs-demo": DOGS_DEMO,
     "dogs-rahinge": DOGS_DCGAN,
