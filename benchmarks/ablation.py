@@ -120,6 +120,12 @@ def rows() -> dict[str, Row]:
     for row in UPWARD:
         table.append(replace(row, base=base))
         base = row.name
+    table += [
+        Row(
+            "dogs-best, no DiffAugment", ("augment.policy=[]", "augment.target=0.0", "augment.kimg=500.0"), "dogs-best"
+        ),
+        Row("dogs-best, cosine decay", ("lr.schedule=cosine",), "dogs-best"),
+    ]
     return {row.name: row for row in table}
 
 
@@ -375,6 +381,31 @@ def compared(results: list[dict[str, Any]], base: list[dict[str, Any]]) -> str:
     return "worse" if min(ours) > max(theirs) else "ranges overlap"
 
 
+def draw_sheets(path: Path, names: list[str], options: argparse.Namespace, scale: Scale) -> None:
+    """The samples of some rows side by side, those of the first seed that is done, with its KID."""
+    from doggan.plots.sheets import read_png
+    from doggan.plots.style import INK, new_figure, save
+
+    found = []
+    for name in names:
+        for seed in options.seeds:
+            result = read_result(options.work, name, seed, scale)
+            if result is not None:
+                found.append((name, result, read_png(result_path(options.work, name, seed).with_suffix(".png"))))
+                break
+    columns = min(len(found), 2)
+    lines = -(-len(found) // columns)
+    figure = new_figure(4.4 * columns, 4.7 * lines)
+    for i, (name, result, sheet) in enumerate(found, 1):
+        axes = figure.add_subplot(lines, columns, i)
+        axes.imshow(sheet, interpolation="nearest")
+        kid = 1e3 * result["scores"]["kid"]
+        axes.set_title(f"{name}: KID {kid:.0f} · 10⁻³", loc="left", fontsize=10, color=INK)
+        axes.axis("off")
+    figure.tight_layout()
+    save(figure, path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", help="crops, of `doggan prepare`")
@@ -388,6 +419,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows")
     parser.add_argument("--list", action="store_true", help="print the rows and their settings")
     parser.add_argument("--table", action="store_true", help="print what is done, and train nothing")
+    parser.add_argument("--sheets", type=Path, metavar="PNG", help="also draw the samples of the rows side by side")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--job-seed", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -416,6 +448,8 @@ def main() -> int:
         parser.error(f"there is no row {', '.join(sorted(unknown))}; --list prints them")
     ended = options.table or run_all(names, options, scale)
     print_table(names, options, scale)
+    if options.sheets is not None:
+        draw_sheets(options.sheets, names, options, scale)
     return 0 if ended else 1
 
 
