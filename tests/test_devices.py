@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_jax import quick_jax
 
 from doggan.devices import open_devices
 from doggan.errors import DogganError
@@ -27,9 +28,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def environment(backend, **more):
-    # XLA optimises steps for seconds that are run a few times.
-    quick = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
-    return os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"} | quick | more
+    own = {"JAX_PLATFORMS": "cpu"} | quick_jax() if backend == "jax" else {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    return os.environ | {"KERAS_BACKEND": backend} | own | more
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

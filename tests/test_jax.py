@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_jax import quick_jax
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install 'doggan[jax]'")
 @pytest.mark.skipif(os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="this is the other backend")
 def test_marked_tests_pass_on_jax():
-    # Most of the time is XLA's, which optimises steps for seconds that are run a few times.
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | quick
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | quick_jax()
     command = [
         sys.executable,
         "-m",

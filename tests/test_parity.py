@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_jax import quick_jax
 
 ROOT = Path(__file__).parents[1]
 STARTS = 3
 CASES = ("plain", "wgan-gp", "alternating", "lazy r1, replay", "adam, r2")
 ADAM = ("adam, r2",)
 RELATIVISTIC = ("lazy r1, replay",)
-
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}  # XLA optimises steps for seconds that are run a few times
 
 pytestmark = [
     pytest.mark.skipif(
@@ -43,10 +42,10 @@ def results(tmp_path_factory):
     """What each backend made: {"tensorflow": {case/what: array}, "jax": ...}."""
     folder = tmp_path_factory.mktemp("parity")
     runs = {}
-    for backend in ("tensorflow", "jax"):
+    for backend, more in (("tensorflow", {}), ("jax", {"JAX_PLATFORMS": "cpu"} | quick_jax(level=1))):
         runs[backend] = subprocess.Popen(
             [sys.executable, "-m", "tests.parity.parity_step", folder / f"{backend}.npz"],
-            env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"} | QUICK,
+            env=os.environ | {"KERAS_BACKEND": backend} | more,
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

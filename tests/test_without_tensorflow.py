@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_jax import quick_jax
 
 ROOT = Path(__file__).parents[1]
 TENSORFLOW_ONLY = {"doggan.training.engine_tensorflow"}
@@ -55,9 +56,10 @@ def python(
     code: str, *arguments: str | Path, backend: str = "jax", hidden: tuple[str, ...] = ("tensorflow",)
 ) -> subprocess.CompletedProcess[str]:
     """Run `code` in a process of its own in which the `hidden` packages are not installed."""
+    on_jax = {"JAX_PLATFORMS": "cpu"} | quick_jax() if backend == "jax" else {}
     return subprocess.run(
         [sys.executable, "-c", HIDE + code, json.dumps(hidden), *map(str, arguments)],
-        env=os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"KERAS_BACKEND": backend} | on_jax,
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -70,10 +70,6 @@ CASES: dict[str, tuple[str, ...]] = {
 
 
 def main(path: str) -> None:
-    if keras.backend.backend() == "jax":
-        import jax
-
-        jax.config.update("jax_disable_most_optimizations", True)  # it compiles for longer than it runs
     result = {}
     for case, settings in CASES.items():
         result |= {f"{case}/{key}": value for key, value in train(settings).items()}

@@ -33,19 +33,6 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """XLA takes seconds to optimise a step that is run a few times."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def small_gan(case):
     """Both networks with batch norm, spectral norm and dropout, on pictures 2×2."""
     options = dict(CASES[case])
