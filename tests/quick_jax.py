@@ -17,7 +17,8 @@ def quick_jax(level: int = 0) -> dict[str, str]:
         level: 0 compiles in the least time, 1 where a step is run often: the gradient of a transposed convolution's
             kernel takes ten times as long at 0.
     """
-    flags = " ".join((os.environ.get("XLA_FLAGS", ""), *FLAGS, f"--xla_backend_optimization_level={level}")).strip()
+    flags = (os.environ.get("XLA_FLAGS", ""), *FLAGS, f"--xla_backend_optimization_level={level}")
+    quick = {"XLA_FLAGS": " ".join(flags).strip()}
     # XLA ends a process whose flags it does not know, and a later one may not know these.
-    read = subprocess.run([sys.executable, "-c", READ_FLAGS], env=os.environ | {"XLA_FLAGS": flags}, capture_output=True)
-    return {"XLA_FLAGS": flags} if read.returncode == 0 else {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
+    read = subprocess.run([sys.executable, "-c", READ_FLAGS], env=os.environ | quick, capture_output=True)
+    return quick if read.returncode == 0 else {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}

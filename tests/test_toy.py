@@ -125,7 +125,6 @@ def result(tmp_path_factory):
     return toy(tmp_path_factory.mktemp("toy") / "toy.png", alone=500, steps=1500, progress=False)
 
 
-@pytest.mark.both_backends
 def test_d_alone_approaches_the_best_d(result):
     """Proposition 1, where G is as it began: D* is known, and is neither ½ nor a step."""
     start, fixed = result.moments[0], result.fixed
@@ -138,7 +137,6 @@ def test_d_alone_approaches_the_best_d(result):
     assert fixed.best_value - 0.003 < fixed.value <= fixed.best_value
 
 
-@pytest.mark.both_backends
 def test_the_value_approaches_minus_log_4(result):
     """Theorem 1: it does once G is trained too, and D and D* come to ½ where the data are."""
     fixed, end = result.fixed, result.end
@@ -186,6 +184,7 @@ def test_refuses_a_folder(tmp_path):
         toy(tmp_path)
 
 
+@pytest.mark.both_backends
 def test_command(doggan, tmp_path, monkeypatch):
     def short(out, *, seed, progress):
         return toy(out, seed=seed, alone=100, steps=100, progress=progress)

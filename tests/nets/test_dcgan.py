@@ -97,7 +97,6 @@ def test_every_kernel_is_a_truncated_normal(reference):
         assert kernel.mean() == pytest.approx(0, abs=5 * 0.0176 / np.sqrt(kernel.size))
 
 
-@pytest.mark.both_backends
 def test_sigma_is_right_in_every_layer_of_the_reference(reference):
     for layer in layers_of(reference[1], ConvSN2D):
         w = ops.convert_to_numpy(layer.kernel)
