@@ -143,7 +143,8 @@ def _framing(config: Config, output: Path) -> tuple[Path, int, str]:
     """The file of prepared pictures, their side and their crop rule, as the recipe is meant for them."""
     crop = "square" if config.data.crop == "any" else config.data.crop
     size = config.data.size or made_size(config) or 64
-    return output / (f"dogs{size}.npz" if crop == "square" else f"dogs{size}-{crop}.npz"), size, crop
+    name = "dogs64.npz" if (size, crop) == (64, "square") else f"dogs{size}-{crop}.npz"
+    return output / name, size, crop
 
 
 def _trains_with_inception(config: Config) -> bool:

@@ -96,6 +96,8 @@ def run(script, source, output, recipe, seconds, *overrides, count=40, bn_sample
     [
         ("dogs-dcgan", (), ("dogs64.npz", 64, "square")),
         ("dogs-best-whole", (), ("dogs64-whole.npz", 64, "whole")),
+        ("dogs-best-whole", ("data.size=96", "data.random_crop=true"), ("dogs96-whole.npz", 96, "whole")),
+        ("dogs-cpu", ("data.crop=any",), ("dogs32-square.npz", 32, "square")),
         (
             "dogs-best",
             ("data.crop=padded", "data.size=80", "data.random_crop=true"),

@@ -76,8 +76,8 @@ def plan_data(config: Config, images: ImageSet) -> BatchPlan:
     height, _, channels = images.image_shape
     size = picture_size(config, images)
     check_networks(config, (size, size, channels), len(images.class_names))
-    check_size(config, images, size)
     check_crop(config, images)
+    check_size(config, images, size)
     _check_step(config)
     check_augment(config)
     _check_scores(config, size)

@@ -1,5 +1,7 @@
 """Whether a recipe fits a set of pictures, and which recipes would."""
 
+import re
+
 from doggan.config import Config
 from doggan.data.crops import CROP_RULES
 from doggan.data.imageset import ImageSet
@@ -58,22 +60,33 @@ def check_classes(config: Config, images: ImageSet) -> None:
         )
 
 
-# Rules that only photographs with boxes are cut by; a picture that is whole may show what was cut out before.
-_OF_BOXES = frozenset(CROP_RULES) - {"whole"}
+_OF_BOXES = frozenset(CROP_RULES) - {"whole"}  # rules that only photographs with boxes are cut by
+_PHOTOGRAPH = re.compile(r"n\d{8}_\d+")  # an id of Stanford Dogs, as published and as drawn
 
 
 def check_crop(config: Config, images: ImageSet) -> None:
-    """Refuse pictures of another framing than the recipe is meant for, as far as they tell.
+    """Refuse pictures cut from Stanford Dogs by another rule than the recipe is meant for.
 
     Raises:
         DogganError: one sentence with the remedy.
     """
     wanted = config.data.crop
-    if wanted != "any" and images.crop in _OF_BOXES and images.crop != wanted:
+    if wanted not in ("any", images.crop) and _from_photographs(images):
         raise DogganError(
             f"Recipe {config.recipe} is meant for pictures of the crop {wanted!r} and these are of {images.crop!r}; "
             f"prepare them with --crop {wanted}, or set data.crop=any to train on these all the same."
         )
+
+
+def _from_photographs(images: ImageSet) -> bool:
+    """Whether pictures are known to be cut from Stanford Dogs' photographs.
+
+    Those of other data sets are "whole" too, and may show what was cut out before: a folder with classes has ids
+    `class/name`, and one without has no labels.
+    """
+    if images.crop != "whole":
+        return images.crop in _OF_BOXES
+    return images.labels is not None and any(_PHOTOGRAPH.fullmatch(str(name)) for name in images.source_ids[:1])
 
 
 def check_size(config: Config, images: ImageSet, size: int) -> None:

@@ -70,7 +70,7 @@ def test_one_picture_per_object_in_order(tmp_path, kind):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("crop", ["square", "reference", "box", "margin", "padded"])
+@pytest.mark.parametrize("crop", CROP_RULES)
 def test_sizes_and_rules(tree, tmp_path, size, crop):
     _, image_set = run(tree, tmp_path, size=size, crop=crop)
     assert image_set.crop == crop

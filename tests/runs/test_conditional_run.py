@@ -12,6 +12,7 @@ from doggan.config import Config, Sampling
 from doggan.data.classes import Classes
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
+from doggan.recipes import load_recipe
 from doggan.runs import Run, load_generator, plan_data, start_run, train
 from doggan.runs.fitting import fitting_recipes
 from doggan.runs.stop import Stop
@@ -134,11 +135,12 @@ def test_pictures_without_classes_are_answered_with_recipes_that_fit(tiny_images
 
 
 def test_pictures_of_another_framing_are_refused_where_a_recipe_has_one(start, tiny_images):
-    for crop in ("", "box", "whole"):  # whole: pictures that were cut out before, as far as one can tell
-        plan_data(start(f"fits-{crop}", "data.crop=box").config, dataclasses.replace(tiny_images, crop=crop))
+    boxes = start("boxes", "data.crop=box").config
+    for crop in ("", "box", "whole", "center"):  # whole: pictures that were cut out before, as far as one can tell
+        plan_data(boxes, dataclasses.replace(tiny_images, crop=crop))
     square = dataclasses.replace(tiny_images, crop="square")
     with pytest.raises(DogganError, match=r"crop 'box' and these are of 'square'; prepare them with --crop box, or"):
-        plan_data(start("refused", "data.crop=box").config, square)
+        plan_data(boxes, square)
     plan_data(start("any").config, square)
     with pytest.raises(DogganError, match=r"data\.size = 40 is not the 32 px of the networks"):
         plan_data(start("large", "data.size=40").config, square)
@@ -146,21 +148,54 @@ def test_pictures_of_another_framing_are_refused_where_a_recipe_has_one(start, t
         plan_data(start("stored", "data.size=40", "data.random_crop=true").config, square)
 
 
+def test_whole_photographs_are_told_from_whole_pictures_by_their_ids(start, tiny_images):
+    boxes, whole = start("boxes", "data.crop=box").config, start("whole", "data.crop=whole").config
+
+    def named(form, **changes):
+        ids = np.array([form.format(i) for i in range(40)])
+        return dataclasses.replace(tiny_images, crop="whole", source_ids=ids, **changes)
+
+    photographs = named("n02085620_{}")
+    with pytest.raises(DogganError, match=r"crop 'box' and these are of 'whole'; prepare them with --crop box, or"):
+        plan_data(boxes, photographs)
+    plan_data(whole, photographs)
+    plan_data(boxes, named("n02085620-Chihuahua/n02085620_{}"))  # a folder with classes
+    plan_data(boxes, named("n02085620_{}", labels=None, class_names=()))  # a folder without
+    plan_data(boxes, named("train-{:05d}"))  # mnist
+
+
+def test_whole_photographs_at_96_px_are_seen_by_random_windows_of_64(tiny_images):
+    config = load_recipe("dogs-best-whole", ("data.size=96", "data.random_crop=true", "train.batch_size=32"))
+    photographs = dataclasses.replace(
+        tiny_images.training(), images=np.zeros((32, 96, 96, 3), np.uint8), crop="whole",
+        source_ids=np.array([f"n02085620_{i}" for i in range(32)]),
+    )  # fmt: skip
+    plan, again = plan_data(config, photographs), plan_data(config, photographs)
+    assert (plan.stored_size, plan.image_size) == (96, 64)
+    window = plan.draw(7).window
+    np.testing.assert_array_equal(window, again.draw(7).window)
+    assert not np.array_equal(window, plan.draw(8).window)
+    assert set(np.unique(window[:, :2])) <= set(range(33))  # whole pixels, from edge to edge
+    with pytest.raises(DogganError, match=r"data\.size = 96 is not the 64 px of the networks"):
+        plan_data(load_recipe("dogs-best-whole", ("data.size=96",)), photographs)
+
+
 def test_recipes_that_fit(tiny_images):
     many = tiny_images.select(np.arange(640) % 40)
     bare = dataclasses.replace(many, labels=None, class_names=())
     large = dataclasses.replace(bare, images=np.zeros((640, 128, 128, 1), np.uint8))
-    told = ["cifar10-csagan", "mnist-cgan", "mnist-lsgan"]
+    told = ["cifar10-csagan", "dogs-cpu", "mnist-cgan", "mnist-lsgan"]
     others = ["cifar10-dcgan", "cifar10-sagan", "folder-dcgan", "mnist-dcgan", "mnist-gan"]
     assert fitting_recipes(many) == sorted([*told, *others])
     assert fitting_recipes(bare) == others
     assert fitting_recipes(large) == ["folder-dcgan", "mnist-gan"]
-    assert fitting_recipes(tiny_images) == ["folder-dcgan"]  # the others' batches are larger
+    assert fitting_recipes(tiny_images) == ["dogs-cpu", "folder-dcgan"]  # the others' batches are larger
+    assert fitting_recipes(dataclasses.replace(tiny_images, crop="square")) == ["folder-dcgan"]  # dogs-cpu: boxes
 
 
 def test_pictures_of_another_size_are_answered_with_recipes_that_fit(tiny_images, tmp_path):
     with pytest.raises(
-        DogganError, match=r"are 32 px wide .* recipe dogs-dcgan makes 64 px; .* that fits: folder-dcgan"
+        DogganError, match=r"are 32 px wide .* recipe dogs-dcgan makes 64 px; .* that fits: dogs-cpu, folder-dcgan"
     ):
         start_run(tmp_path / "run", Config(), tiny_images, tmp_path / "tiny.npz")
 
