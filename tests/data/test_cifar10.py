@@ -349,7 +349,7 @@ def test_hostile_archives(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "message"), [({"size": 40}, "size 40 is not one of 32"), ({"holdout": -1}, "holdout -1")]
+    ("kwargs", "message"), [({"size": 50}, "size 50 is not one of 32"), ({"holdout": -1}, "holdout -1")]
 )
 def test_arguments_out_of_range(tmp_path, kwargs, message):
     with pytest.raises(DogganError, match=message):

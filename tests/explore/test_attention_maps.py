@@ -246,7 +246,7 @@ def test_the_same_arguments_give_the_same_picture(runs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("without", (), "recipes that have it are cifar10-csagan, cifar10-sagan, dogs-sagan"),
+        ("without", (), "recipes that have it are cifar10-csagan, cifar10-sagan, dogs-best, dogs-best-whole, "),
         ("plain", ("--layer", 3), "no self-attention after convolution 3; it has it after 1 and 2."),
         ("plain", ("--class", "poodle"), "told no classes"),
         ("told", ("--class", "cat"), "There is no class 'cat'"),
