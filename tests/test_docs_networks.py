@@ -111,7 +111,7 @@ DEAF = "z = layers.Input((3,)); return Model(z, layers.Reshape(image_shape)(laye
 @pytest.mark.parametrize(
     ("module", "settings", "message"),
     [
-        (None, ["generator.network=tiny_nett"], "'tiny_nett' is not one of dcgan, allconv, mlp, resnet, r3gan, nor a module"),
+        (None, ["generator.network=tiny_nett"], "'tiny_nett' is not one of dcgan, allconv, mlp, resnet, r3gan, nor"),
         (None, ["discriminator.network=../tiny_net"], "'../tiny_net' is not one of"),
         ("raise RuntimeError('no luck')", ["generator.network=mine"], "imported (RuntimeError: no luck)"),
         ("def f(:", ["generator.network=mine"], "imported (SyntaxError: "),
