@@ -42,9 +42,10 @@ from prepare import unpack as unpack_dogs
 from doggan.cli import load_keras
 from doggan.config import Config
 from doggan.data.imageset import ImageSet
-from doggan.recipes import load_recipe, recipe_names
+from doggan.recipes import load_about, load_recipe, recipe_names
 
 STEPS, SUBMITTED = 20, 100
+SUBMITTED_SIDE = 64  # pixels
 SCORED = 64  # pictures
 KID = "random-kid"
 LAST_LINES = 15
@@ -93,9 +94,14 @@ def check(holds: bool, what: str, said: str = "") -> None:
         raise Failure("\n    ".join([what, *said.rstrip().splitlines()[-LAST_LINES:]]))
 
 
-def prepared(kind: str, data: Path, doggan: Doggan) -> Path:
-    """The .npz of a data set: "mnist", "cifar10", "folder" or "dogs"."""
-    out = doggan.work / f"{kind}.npz"
+def prepared(name: str, data: Path, doggan: Doggan) -> Path:
+    """The .npz that a recipe is meant for, of "mnist", "cifar10", "folder" or "dogs", dogs in its framing."""
+    kind = name.partition("-")[0]
+    crop = load_recipe(name).data.crop
+    size = load_about(name).image[0]
+    framing = ["--size", size, *(["--crop", crop] if crop != "any" else [])] if kind == "dogs" else []
+    out = doggan.work / "-".join(map(str, [kind, *framing[1::2]]))
+    out = out.with_name(f"{out.name}.npz")
     if out.exists():
         return out
     if kind == "mnist":
@@ -110,7 +116,7 @@ def prepared(kind: str, data: Path, doggan: Doggan) -> Path:
         else:
             with zipfile.ZipFile(data / "facades" / "facades-120.zip") as archive:
                 archive.extractall(source)
-    print(doggan("prepare", source, "--dataset", dataset, "-o", out, "--quiet"), end="", file=sys.stderr)
+    print(doggan("prepare", source, "--dataset", dataset, *framing, "-o", out, "--quiet"), end="", file=sys.stderr)
     return out
 
 
@@ -184,13 +190,15 @@ def use(doggan: Doggan, data: Path, run: Path, config: Config, images: ImageSet)
         check_picture(of_one)
     # KID takes time with the square of the pictures: minutes for the 60,000 that MNIST trains on.
     split = "heldout" if len(images.heldout()) else "train"
+    # On so few z: a recipe's own thousands take half an hour of two cores.
+    few = ["--bn-samples", SCORED] if config.sampling.bn_samples else []
     said = doggan("evaluate", run, "--real", data, "--split", split, "--extractor", "random", "--metrics", "kid,fid",
-                  "--count", SCORED, "--json", "--quiet")  # fmt: skip
+                  "--count", SCORED, *few, "--json", "--quiet")  # fmt: skip
     scores = json.loads(said.splitlines()[-1])
     check(all(math.isfinite(value) for value in numbers(scores)), "a score is not a number", said)
-    if config.recipe.startswith("dogs-"):
+    if config.recipe.startswith("dogs-") and images.image_shape[0] == SUBMITTED_SIDE:
         archive = run / "images.zip"
-        doggan("submit", run, "--count", SUBMITTED, "--out", archive, "--quiet")
+        doggan("submit", run, "--count", SUBMITTED, "--out", archive, *few, "--quiet")
         doggan("check", archive, "--count", SUBMITTED)
 
 
@@ -252,7 +260,7 @@ def main() -> None:
     failed = {}
     for name in options.only or recipe_names():
         try:
-            row = row_of(name, prepared(name.partition("-")[0], options.data.resolve(), doggan), doggan)
+            row = row_of(name, prepared(name, options.data.resolve(), doggan), doggan)
         except Exception as error:  # whatever it is, the other recipes are tried
             failed[name] = error
             row = (name, *[""] * (len(COLUMNS) - 2), "FAILED")
