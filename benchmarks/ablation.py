@@ -92,6 +92,8 @@ def work_on(name: str, seed: int, options: argparse.Namespace, scale: Scale) -> 
     from doggan.metrics.cache import FeatureCache
     from doggan.metrics.extractors import load_extractor
     from doggan.metrics.protocols import crops_set
+    from doggan.runs.build import build_discriminator, build_generator
+    from doggan.runs.catalog import gflop_of
     from doggan.sampling import sample_pictures
 
     data = ImageSet.load(options.data)
@@ -125,26 +127,12 @@ def work_on(name: str, seed: int, options: argparse.Namespace, scale: Scale) -> 
     found = score(Generated(pictures), crops_set(real, "train", options.data), extractor, cache=cache)
     result = {"key": key_of(name, seed, scale), "name": name, "seed": seed, "seconds": seconds, **found.as_dict()}
     if config is not None:
-        result["gflop"] = gflop_of(config, run)
+        networks = [build(config, run.image_shape, run.classes) for build in (build_generator, build_discriminator)]
+        result["gflop"] = gflop_of(config, *networks)
     result_path(options.work, name, seed).write_text(json.dumps(result, indent=1))
     from doggan import plots
 
     plots.save_png(result_path(options.work, name, seed).with_suffix(".png"), plots.grid(pictures[:64]))
-
-
-def gflop_of(config: Config, run: Any) -> float:
-    """Arithmetic of a training step per image."""
-    from doggan.losses import RELATIVISTIC
-    from doggan.nets.flops import step_gflop
-    from doggan.runs.build import build_discriminator, build_generator
-
-    return step_gflop(
-        build_generator(config, run.image_shape, run.classes),
-        build_discriminator(config, run.image_shape, run.classes),
-        update=config.train.update,
-        d_steps=config.train.d_steps,
-        relativistic=config.train.loss in RELATIVISTIC,
-    )
 
 
 def run_all(names: list[str], options: argparse.Namespace, scale: Scale) -> bool:
@@ -189,7 +177,7 @@ def print_table(names: list[str], options: argparse.Namespace, scale: Scale) -> 
         name: [r for seed in options.seeds if (r := read_result(options.work, name, seed, scale)) is not None]
         for name in [*table, FLOOR]
     }
-    print(f"| row | on top of | GFLOP an image | {' | '.join(COLUMNS)} | by KID |\n|{'---|' * (len(COLUMNS) + 4)}")
+    print(f"| row | compared with | GFLOP an image | {' | '.join(COLUMNS)} | by KID |\n|{'---|' * (len(COLUMNS) + 4)}")
     for name in names:
         if not found[name]:
             continue

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from doggan import plots, runs
 from doggan.cli import load_keras
-from doggan.data.imageset import ImageSet
+from doggan.data.imageset import HELDOUT, TRAIN, ImageSet
 from doggan.recipes import load_recipe
 
 SMOKE = (
@@ -103,14 +103,15 @@ def score(options: argparse.Namespace, data: ImageSet) -> None:
         with Pace(len(images), "features", progress=not options.quiet) as pace:
             return features_of(Pixels(images), extractor, pace, cache).rows
 
+    rows, fakes = features(data.images), features(pictures)  # of the cache, which has them by now
     order = np.random.default_rng(0).permutation(len(data))
     half = min(options.samples, len(data) // 2)
-    one, other = (statistics(features(data.images[part])) for part in (order[:half], order[half:]))
+    one, other = (statistics(rows[part]) for part in (order[:half], order[half:]))
     floor = frechet_distance(*one, *other)
-    heldout, training = features(data.heldout().images), features(data.training().images)
+    heldout, training = rows[data.split == HELDOUT], rows[data.split == TRAIN]
     n = min(len(heldout), options.samples)
     distances = {
-        "samples": memorization_distance(features(pictures[:n]), training),
+        "samples": memorization_distance(fakes[:n], training),
         "heldout": memorization_distance(heldout[:n], training),
     }
     result: dict[str, Any] = {

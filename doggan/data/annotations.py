@@ -16,6 +16,7 @@ from defusedxml.ElementTree import fromstring as parse_guarded
 from doggan.data.faults import Fault, Reason
 from doggan.errors import DogganError
 
+PHOTOGRAPH_ID = re.compile(r"n\d{8}_\d+")  # as published and as drawn
 BREED_FOLDER = re.compile(r"(?P<synset>n\d{8})-(?P<breed>.+)")
 
 

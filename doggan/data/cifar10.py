@@ -46,7 +46,7 @@ def read_cifar10(source: str | os.PathLike[str], size: int = 32, holdout: float 
             archive, and of two editions the binary one); or one file of binary records (`.bin`, `.bin.gz`: a
             byte of label, then 3,072 of red, green and blue), or a folder of such files called
             `data_batch_*`.
-        size: side of the pictures, one of 32, 40, 48, 64, 80, 96, 128; enlarged by cubic interpolation.
+        size: side of the pictures, one of `arguments.SIZES`; enlarged by cubic interpolation.
         holdout: share of the data batches' pictures, in [0, 1), that is held out as well.
 
     Returns:

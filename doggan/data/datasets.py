@@ -81,7 +81,7 @@ def prepare_dataset(
         name: a key of `DATASETS`.
         source: the folder or file that holds it; what may be in it, the reader of that set says.
         out: the `.npz` file to write, whole or not at all; `default_out` by default.
-        size: side of the pictures, one of 32, 40, 48, 64, 80, 96, 128; the set's own by default.
+        size: side of the pictures, one of `arguments.SIZES`; the set's own by default.
         crop: one of the set's crop rules; its first by default.
         holdout: share of the pictures not published for testing, in [0, 1), that is held out, by their ids.
         fast_decode: see `prepare.prepare`.

@@ -41,7 +41,7 @@ def read_folder(
 
     Args:
         source: the folder.
-        size: side of the pictures, one of 32, 40, 48, 64, 80, 96, 128; larger ones are averaged down, smaller ones
+        size: side of the pictures, one of `arguments.SIZES`; larger ones are averaged down, smaller ones
             enlarged by cubic interpolation.
         crop: a name in `FOLDER_CROPS`: "center" for the largest centred square, "whole" for the picture from
             edge to edge, squashed.

@@ -35,7 +35,7 @@ def read_mnist(source: str | os.PathLike[str], size: int = 32, holdout: float = 
         source: a folder with the four published files (`train-images-idx3-ubyte` or `train-images.idx3-ubyte`
             and so on, with or without `.gz`; the two `t10k` files may be missing), or Keras' `mnist.npz`, or a
             folder that holds that.
-        size: side of the pictures, one of 32, 40, 48, 64, 80, 96, 128.
+        size: side of the pictures, one of `arguments.SIZES`.
         holdout: share of the training pictures, in [0, 1), that is held out as well.
 
     Returns:

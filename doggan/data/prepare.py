@@ -54,7 +54,7 @@ def prepare(
     Args:
         source: a folder that holds Stanford Dogs as published or as on Kaggle (see `find_layout`).
         out: the `.npz` file to write; it is replaced whole or not at all.
-        size: side of the pictures, one of 32, 40, 48, 64, 80, 96, 128.
+        size: side of the pictures, one of `arguments.SIZES`.
         crop: a name in `CROP_RULES`. "whole" gives one picture per photograph, the others one per object.
         holdout: share of the photographs, in [0, 1), whose pictures are marked as held out. Which they are is
             a fixed function of the id alone.

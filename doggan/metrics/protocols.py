@@ -18,12 +18,12 @@ crops.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from doggan.data.annotations import PHOTOGRAPH_ID
 from doggan.data.imageset import HELDOUT, TRAIN, ImageSet, hash_images
 from doggan.data.layout import NoLayout, find_layout
 from doggan.errors import DogganError
@@ -32,7 +32,6 @@ from doggan.metrics.pictures import PICTURE_SUFFIXES, Pictures, Pixels, Squashed
 KAGGLE_SIDE = 64
 SPLITS = ("train", "heldout", "all")
 
-_STANFORD_ID = re.compile(r"n\d{8}_\d+")
 _NEARLY_ALL = 0.99
 _LARGEST_CROP = 128  # pixels; sets that were cut out for training are rarely larger, and all of one size
 
@@ -136,7 +135,7 @@ def find_photographs(folder: str | Path) -> list[Path]:
         )
     by_id: dict[str, Path] = {}
     for path in pictures:
-        if _STANFORD_ID.fullmatch(path.stem) and by_id.setdefault(path.stem, path) is not path:
+        if PHOTOGRAPH_ID.fullmatch(path.stem) and by_id.setdefault(path.stem, path) is not path:
             raise DogganError(
                 f"{folder} holds the photograph {path.stem} twice, as {by_id[path.stem]} and {path}; give a folder "
                 "that holds each once."
@@ -146,7 +145,7 @@ def find_photographs(folder: str | Path) -> list[Path]:
 
 def _are_stanfords(pictures: list[Path]) -> bool:
     """Whether (nearly) all bear an id of Stanford's, and their sizes are those of photographs and not of crops."""
-    named = sum(_STANFORD_ID.fullmatch(path.stem) is not None for path in pictures)
+    named = sum(PHOTOGRAPH_ID.fullmatch(path.stem) is not None for path in pictures)
     if named < _NEARLY_ALL * len(pictures):
         return False
     sizes = (size for path in pictures if (size := stored_size(path)) is not None)

@@ -21,7 +21,7 @@ from keras import layers
 
 from doggan.config import Discriminator, Generator
 from doggan.errors import DogganError
-from doggan.layers import ConvSN2D, ConvSN2DTranspose, DenseSN, SelfAttention
+from doggan.layers import ConvSN2D, ConvSN2DTranspose, DenseSN
 from doggan.nets.conditioning import (
     beside,
     beside_as_maps,
@@ -36,6 +36,7 @@ from doggan.nets.parts import (
     Seeds,
     activated,
     after_layer,
+    attended,
     check_attention,
     check_common,
     check_picture,
@@ -91,7 +92,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
             name=f"conv_{i + 1}",
         )(x)
         x = after_layer(x, i, config, seeds, classes, n_classes)
-        x = _attended(x, i, config, seeds)
+        x = attended(x, i + 1, config, seeds)
     as_image: dict[str, Any] = {
         "activation": "tanh",
         "kernel_initializer": initial(config.init, seeds),
@@ -138,7 +139,7 @@ def discriminator(
             name=f"conv_{i + 1}",
         )(x)
         x = after_layer(x, i, config, seeds, classes, n_classes)
-        x = _attended(x, i, config, seeds)
+        x = attended(x, i + 1, config, seeds)
     to_vector = (
         SumOverPositions(dtype="float32", name="sum") if config.head == "sum" else layers.Flatten(name="flatten")
     )
@@ -146,18 +147,6 @@ def discriminator(
     logit = dense(1, kernel_initializer=initial(config.init, seeds), dtype="float32", name="logit")(x)  # [B, 1]
     logit = projected(logit, x, classes, config, n_classes, seeds)
     return keras.Model(image if classes is None else [image, classes], logit, name="discriminator")
-
-
-def _attended(x: Any, i: int, config: Generator | Discriminator, seeds: Seeds) -> Any:
-    """Self-attention where the settings of layer `i` (from 0) ask for it."""
-    if i + 1 not in config.attention:
-        return x
-    return SelfAttention(
-        config.attention_kind,
-        spectral_norm=config.spectral_norm,
-        kernel_initializer=initial(config.init, seeds),
-        name=f"attention_{i + 1}",
-    )(x)
 
 
 @keras.saving.register_keras_serializable(package="doggan")

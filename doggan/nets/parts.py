@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from doggan.config import Discriminator, Generator, Init
 from doggan.errors import DogganError
-from doggan.layers import BatchNormalization, ConditionalBatchNormalization, Dropout
+from doggan.layers import BatchNormalization, ConditionalBatchNormalization, Dropout, SelfAttention
 
 GENERATOR, DISCRIMINATOR = 0, 1  # so that one seed gives two unrelated networks
 
@@ -91,6 +91,18 @@ def activated(x: Any, config: Generator | Discriminator, number: int | str) -> A
     if config.slope == 0:
         return layers.ReLU(name=f"relu_{number}")(x)
     return layers.LeakyReLU(config.slope, name=f"leaky_relu_{number}")(x)
+
+
+def attended(x: Any, number: int, config: Generator | Discriminator, seeds: Seeds) -> Any:
+    """Self-attention where the settings ask for it after this convolution or block, counted from 1."""
+    if number not in config.attention:
+        return x
+    return SelfAttention(
+        config.attention_kind,
+        spectral_norm=config.spectral_norm,
+        kernel_initializer=initial(config.init, seeds),
+        name=f"attention_{number}",
+    )(x)
 
 
 def check_common(config: Generator | Discriminator, section: str, used: frozenset[str]) -> None:

@@ -25,7 +25,7 @@ from keras import layers
 
 from doggan.config import Discriminator, Generator
 from doggan.errors import DogganError
-from doggan.layers import BatchNormalization, ConvSN2D, DenseSN, ModulatedBatchNormalization, SelfAttention
+from doggan.layers import BatchNormalization, ConvSN2D, DenseSN, ModulatedBatchNormalization
 from doggan.nets.conditioning import check_condition, class_input, projected
 from doggan.nets.dcgan import SumOverPositions
 from doggan.nets.parts import (
@@ -33,6 +33,7 @@ from doggan.nets.parts import (
     GENERATOR,
     Seeds,
     activated,
+    attended,
     check_attention,
     check_common,
     check_doubling,
@@ -98,7 +99,7 @@ def generator(config: Generator, image_shape: tuple[int, int, int], n_classes: i
             if stride == 2:
                 x = layers.UpSampling2D(name=f"block_{i}_shortcut_up")(x)
         x = layers.Add(name=f"block_{i}")([x, h])  # [B, 8, 8, 512] → [B, 16, 16, 256] → … → [B, 64, 64, 64]
-        x = build.attended(x, i)
+        x = attended(x, i, config, seeds)
     bn = config.bn
     x = BatchNormalization(epsilon=bn.epsilon, momentum=bn.momentum, name="bn_last")(x)
     x = activated(x, config, "last")
@@ -136,7 +137,7 @@ def discriminator(
                 x = layers.AveragePooling2D(2, name=f"block_{i}_shortcut_pool")(x)
             x = build.conv(width, 1, f"block_{i}_shortcut")(x)
         x = layers.Add(name=f"block_{i}")([x, h])  # [B, 32, 32, 64] → [B, 16, 16, 128] → … → [B, 4, 4, 512]
-        x = build.attended(x, i)
+        x = attended(x, i, config, seeds)
     x = activated(x, config, "last")
     x = SumOverPositions(dtype="float32", name="sum")(x)  # [B, 512]
     logit = build.dense(1, "logit", dtype="float32")(x)
@@ -164,17 +165,6 @@ class _Builder:
             name=name,
             **kwargs,
         )
-
-    def attended(self, x: Any, number: int) -> Any:
-        """Self-attention where the settings ask for it after this block."""
-        if number not in self.config.attention:
-            return x
-        return SelfAttention(
-            self.config.attention_kind,
-            spectral_norm=self.config.spectral_norm,
-            kernel_initializer=initial(self.config.init, self.seeds),
-            name=f"attention_{number}",
-        )(x)
 
 
 def _parts(z: Any, config: Generator) -> list[Any]:

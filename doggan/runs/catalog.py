@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
+from doggan.config import Config
 from doggan.data.classes import Classes
 from doggan.losses import RELATIVISTIC
 from doggan.nets.flops import step_gflop
@@ -43,15 +44,25 @@ def _row(name: str) -> RecipeRow:
     classes = Classes(tuple(map(str, range(about.classes))), (1,) * about.classes) if about.classes else None
     generator = build_generator(config, about.image, classes)
     discriminator = build_discriminator(config, about.image, classes)
-    gflop = step_gflop(
+    return RecipeRow(
+        name,
+        about.data,
+        about.source,
+        _trainable(generator),
+        _trainable(discriminator),
+        gflop_of(config, generator, discriminator),
+        about.score,
+    )
+
+
+def gflop_of(config: Config, generator: keras.Model, discriminator: keras.Model) -> float:
+    """`step_gflop` of networks, trained as a configuration says."""
+    return step_gflop(
         generator,
         discriminator,
         update=config.train.update,
         d_steps=config.train.d_steps,
         relativistic=config.train.loss in RELATIVISTIC,
-    )
-    return RecipeRow(
-        name, about.data, about.source, _trainable(generator), _trainable(discriminator), gflop, about.score
     )
 
 

@@ -1,8 +1,7 @@
 """Whether a recipe fits a set of pictures, and which recipes would."""
 
-import re
-
 from doggan.config import Config
+from doggan.data.annotations import PHOTOGRAPH_ID
 from doggan.data.crops import CROP_RULES
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
@@ -61,7 +60,6 @@ def check_classes(config: Config, images: ImageSet) -> None:
 
 
 _OF_BOXES = frozenset(CROP_RULES) - {"whole"}  # rules that only photographs with boxes are cut by
-_PHOTOGRAPH = re.compile(r"n\d{8}_\d+")  # an id of Stanford Dogs, as published and as drawn
 
 
 def check_crop(config: Config, images: ImageSet) -> None:
@@ -86,7 +84,9 @@ def _from_photographs(images: ImageSet) -> bool:
     """
     if images.crop != "whole":
         return images.crop in _OF_BOXES
-    return images.labels is not None and any(_PHOTOGRAPH.fullmatch(str(name)) for name in images.source_ids[:1])
+    if images.labels is None or len(images) == 0:
+        return False
+    return PHOTOGRAPH_ID.fullmatch(str(images.source_ids[0])) is not None
 
 
 def check_size(config: Config, images: ImageSet, size: int) -> None:
