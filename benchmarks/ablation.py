@@ -85,7 +85,7 @@ def truncated_pictures(generator: Any, n: int, seed: int, classes: Any) -> NDArr
 def work_on(name: str, seed: int, options: argparse.Namespace, scale: Scale) -> None:
     """Train a row with a seed, score it and write its result."""
     from doggan import runs
-    from doggan.cli import load_keras
+    from doggan.startup import load_keras
 
     load_keras()
     from doggan.evaluation import Generated, score

@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doggan import plots, runs
-from doggan.cli import load_keras
 from doggan.data.imageset import HELDOUT, TRAIN, ImageSet
 from doggan.recipes import load_recipe
+from doggan.startup import load_keras
 
 SMOKE = (
     "train.epochs=2",

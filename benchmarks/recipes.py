@@ -39,10 +39,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from PIL import Image
 from prepare import unpack as unpack_dogs
 
-from doggan.cli import load_keras
 from doggan.config import Config
 from doggan.data.imageset import ImageSet
 from doggan.recipes import load_about, load_recipe, recipe_names
+from doggan.startup import load_keras
 
 STEPS, SUBMITTED = 20, 100
 SUBMITTED_SIDE = 64  # pixels

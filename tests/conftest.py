@@ -146,3 +146,30 @@ def dog_tree(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dogs") / "stanford-dogs"
     draw_tree(folder, 24, seed=0, progress=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, dog_tree, tiny_toml):
+    """A run that trained 3 epochs on the drawn dogs of `dog_tree`, 32×32, told their breeds; only to be read."""
+    import doggan
+
+    folder = tmp_path_factory.mktemp("finished")
+    prepared = doggan.prepare(dog_tree, folder / "dogs32.npz", size=32, holdout=0.25, progress=False)
+    told = {"generator.condition": "embedding", "discriminator.condition": "projection", "train.epochs": 3}
+    return doggan.train(prepared.out, str(tiny_toml), told, out=folder / "run", progress=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window; `browser.new_page()` is a page in it."""
+    import shutil
+
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium on the PATH; install it (Debian: apt-get install chromium) to test pages in it")
+    quiet = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    with playwright.sync_playwright() as engine:
+        opened = engine.chromium.launch(executable_path=path, args=[*quiet, "--no-first-run", "--disable-gpu"])
+        yield opened
+        opened.close()

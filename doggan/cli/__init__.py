@@ -7,12 +7,12 @@ from doggan.cli.data import download, look, prepare
 from doggan.cli.explore import explore
 from doggan.cli.recipes import recipes
 from doggan.cli.scoring import evaluate
-from doggan.cli.startup import EXIT_MISTAKE, load_keras
+from doggan.cli.startup import EXIT_MISTAKE
 from doggan.cli.startup import main as run_command
 from doggan.cli.toy import toy
 from doggan.cli.training import check, demo, sample, submit, train
 
-__all__ = ["EXIT_MISTAKE", "cli", "load_keras", "main"]
+__all__ = ["EXIT_MISTAKE", "cli", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

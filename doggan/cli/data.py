@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doggan.cli.options import PATH, quiet_option
-from doggan.cli.startup import load_keras
 from doggan.data.arguments import SIZES
 from doggan.errors import DogganError
 from doggan.files import cache_folder
+from doggan.startup import load_keras
 
 if TYPE_CHECKING:
     from doggan.config import Config

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from doggan.cli.startup import load_keras
+from doggan.startup import load_keras
 
 if TYPE_CHECKING:
     from rich.table import Table

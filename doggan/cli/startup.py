@@ -1,15 +1,13 @@
-"""What every command line needs around it: errors as sentences and exit codes, and a quiet start of Keras."""
+"""What every command line needs around it: errors as sentences and exit codes."""
 
 import errno
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from doggan import startup
 from doggan.errors import DogganError, Interrupted
 
 if TYPE_CHECKING:
@@ -20,9 +18,6 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EAC
 _EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
 _opened: "list[Devices]" = []  # by the command
-
-# TensorFlow writes banners about CPU features and missing GPUs to stderr; a user who wants them sets this themselves.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def main(command: click.Command) -> None:
@@ -66,50 +61,10 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def load_keras() -> None:
-    """Import Keras, its backend and what is needed to know the devices, without TensorFlow's banners on stderr."""
-    with _without_banners():
-        _import_keras()
-
-
 def load_devices(wanted: int | None) -> "Devices":
-    """The same for a command that trains: the devices to train on; see `doggan.devices.open_devices`."""
+    """`doggan.startup.load_devices` for a command, which says what it waits for."""
     if any(name in os.environ for name in ("TF_CONFIG", "JAX_NUM_PROCESSES")):
         click.echo("waiting for the other processes", err=True)
-    with _without_banners():
-        from doggan.devices import open_devices
-
-        devices = open_devices(wanted)
-        _import_keras()
+    devices = startup.load_devices(wanted)
     _opened.append(devices)
     return devices
-
-
-def _import_keras() -> None:
-    import doggan.training.gan  # noqa: F401  refuses a backend that it cannot train on
-    from doggan.training.backend import has_accelerator
-
-    has_accelerator()
-
-
-@contextmanager
-def _without_banners() -> Iterator[None]:
-    """TensorFlow writes them before any setting of its own can stop it. Should an import fail, they are shown."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except ModuleNotFoundError as error:
-            raise DogganError(
-                f"Keras or its backend is not installed ({error}); pip install tensorflow, or 'doggan[jax]' and set "
-                "KERAS_BACKEND=jax."
-            ) from None
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from doggan.cli.options import PATH, quiet_option
-from doggan.cli.startup import load_keras
+from doggan.startup import load_keras
 
 
 @click.command()

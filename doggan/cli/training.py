@@ -23,8 +23,9 @@ from doggan.cli.options import (
     truncation_option,
     weights_option,
 )
-from doggan.cli.startup import load_devices, load_keras
+from doggan.cli.startup import load_devices
 from doggan.errors import DogganError
+from doggan.startup import load_keras
 
 if TYPE_CHECKING:
     from doggan.runs import Run
@@ -201,18 +202,21 @@ def submit(
 ) -> None:
     """Write images.zip from a RUN's generator, and check it."""
     load_keras()
-    from doggan import runs
-    from doggan.sampling import generate
-    from doggan.submission import check_submission, write_submission
+    from doggan.runs import Run
+    from doggan.runs.submit import submit
 
-    opened = runs.Run.open(run)
-    generator, step, weights = runs.load_generator(
-        opened, checkpoint, raw=raw, bn_samples=bn_samples, progress=not quiet
+    written = submit(
+        Run.open(run),
+        out,
+        count=count,
+        checkpoint=checkpoint,
+        raw=raw,
+        bn_samples=bn_samples,
+        truncation=truncation,
+        seed=seed,
+        progress=not quiet,
     )
-    classes = opened.draw_classes(count, seed)
-    batches = generate(generator, count, seed=seed, classes=classes, truncation=truncation, progress=not quiet)
-    click.echo(f"{write_submission(batches, out, count)}, from step {step}, {weights}")
-    click.echo(str(check_submission(out, count)))
+    click.echo(str(written))
 
 
 @click.command()

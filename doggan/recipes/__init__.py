@@ -9,6 +9,7 @@ import math
 import shlex
 import tomllib
 import types
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -240,10 +241,15 @@ def as_override(key: str, value: Any) -> str:
     return shlex.quote(f"{key}={value if isinstance(value, str) else _toml(value)}")
 
 
+def as_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings by dotted key as `load_recipe` takes them: {"train.epochs": 10} becomes ("train.epochs=10",)."""
+    return tuple(f"{key}={_toml(value)}" for key, value in settings.items())
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

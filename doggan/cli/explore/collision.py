@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from doggan.cli.options import PATH, checkpoint_option, quiet_option, raw_option, seed_option
-from doggan.cli.startup import load_keras
 from doggan.errors import DogganError
+from doggan.startup import load_keras
 
 
 @click.command()

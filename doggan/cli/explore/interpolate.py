@@ -14,8 +14,8 @@ from doggan.cli.options import (
     seed_option,
     weights_option,
 )
-from doggan.cli.startup import load_keras
 from doggan.errors import DogganError
+from doggan.startup import load_keras
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from doggan.cli.options import PATH, checkpoint_option, quiet_option, raw_option, seed_option, weights_option
-from doggan.cli.startup import load_keras
+from doggan.startup import load_keras
 
 
 @click.command()
