@@ -26,15 +26,15 @@ from doggan.api import (
 )
 
 __version__ = "0.1.0"
-__all__ = [
-    "build",
-    "evaluate",
+__all__ = [  # noqa: RUF022  in the order of the walk
+    "prepare",
     "load_images",
     "load_recipe",
-    "open_run",
-    "prepare",
-    "report",
-    "sample",
-    "submit",
+    "build",
     "train",
+    "open_run",
+    "sample",
+    "evaluate",
+    "submit",
+    "report",
 ]

@@ -46,7 +46,13 @@ def prepare(
 
 
 def load_images(path: str | Path) -> "ImageSet":
-    """The pictures that `prepare` wrote: uint8 [N, H, W, C], with labels, class names and boxes.
+    """The pictures that `prepare` wrote.
+
+    Args:
+        path: the `.npz`.
+
+    Returns:
+        `images` uint8 [N, H, W, C], `labels`, `class_names`, `boxes`, and which of them are held out.
 
     Raises:
         DogganError: the file is missing, damaged or of another kind.
@@ -156,7 +162,10 @@ def train(
 
 
 def open_run(run: "str | Path | Run") -> "Run":
-    """The run in a folder; a run that is open already is returned as it is.
+    """The run in a folder.
+
+    Args:
+        run: the folder; a run that is open already is returned as it is.
 
     Raises:
         DogganError: there is none in that folder, or it was written by a newer doggan.

@@ -87,6 +87,7 @@ def duration(seconds: float | None) -> str:
 def bars(counts: NDArray) -> str:
     """Counts as a line of little bars, the highest one full; a bin that holds anything is not blank.
 
+    >>> import numpy as np
     >>> bars(np.array([0, 1, 50, 100]))
     ' ▁▄█'
     """
