@@ -27,7 +27,7 @@ def all_verdicts(path: str | Path, epochs: Sequence[float], on_real: ArrayLike, 
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(9, 4.8)
-    shares = [_shares(epochs, counts) for counts in (on_real, on_fake)]
+    shares = [shares_of(epochs, counts) for counts in (on_real, on_fake)]
     highest = max((float(np.nanmax(share)) for share in shares if share.size), default=1.0)
     panels = []
     for i, (title, share) in enumerate(zip(("Real pictures", "Generated pictures"), shares, strict=True)):
@@ -63,7 +63,7 @@ def all_verdicts(path: str | Path, epochs: Sequence[float], on_real: ArrayLike, 
     save(figure, path)
 
 
-def _shares(epochs: Sequence[float], counts: ArrayLike) -> NDArray[np.float64]:
+def shares_of(epochs: Sequence[float], counts: ArrayLike) -> NDArray[np.float64]:
     """[last − first epoch + 1, bins], rows that sum to 1; NaN for an epoch that is missing."""
     if not len(epochs):
         return np.zeros((0, 0))

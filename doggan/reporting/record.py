@@ -1,0 +1,141 @@
+"""What a run folder says of its run, read without its networks; a damaged file is a sentence, not the end."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doggan.errors import DogganError
+from doggan.metrics.extractors import RandomExtractor
+from doggan.metrics.scores import score_names
+from doggan.runs import Run
+from doggan.runs.history import History, Row
+from doggan.runs.rollback import Rollback
+from doggan.runs.scores import Comparison
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its folder tells it.
+
+    Attributes:
+        run: the run.
+        rows: of metrics.csv, by step.
+        verdicts: of histograms.csv, an epoch each.
+        comparison: what its scores are; None where it has none yet.
+        rollback: that it went back once, or None.
+        versions: of Python, the machine and the packages, when it was started.
+        overrides: what was changed since, each with the step from which on.
+        problems: a sentence for each file that could not be read, by its name.
+    """
+
+    run: Run
+    rows: list[Row]
+    verdicts: list[Row]
+    comparison: Comparison | None
+    rollback: Rollback | None
+    versions: dict[str, str]
+    overrides: list[dict[str, Any]]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run) -> "Record":
+        """The record of a run, finished or not."""
+        problems: dict[str, str] = {}
+
+        def read(name: str, reader: Callable[[Path], T], otherwise: T) -> T:
+            path = run.folder / name
+            if not path.exists():
+                return otherwise
+            try:
+                return reader(path)
+            except (DogganError, OSError, ValueError, TypeError, KeyError) as error:
+                said = isinstance(error, DogganError)
+                problems[name] = str(error) if said else f"{path} cannot be read ({error})."
+                return otherwise
+
+        def rows(path: Path) -> list[Row]:
+            return History.until(path, sys.maxsize, ()).rows
+
+        def comparison(path: Path) -> Comparison | None:
+            return Comparison(**json.loads(path.read_text(encoding="utf-8")))
+
+        started = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+        return cls(
+            run,
+            read("metrics.csv", rows, []),
+            read("histograms.csv", rows, []),
+            read("scores.json", comparison, None),
+            read("rollback.json", lambda path: Rollback.of(path.parent), None),
+            started.get("versions", {}),
+            started.get("overrides", []),
+            problems,
+        )
+
+    @property
+    def epochs(self) -> list[Row]:
+        """The rows at ends of epochs, the untrained state first."""
+        length = self.steps_per_epoch
+        return [row for row in self.rows if row["step"] == (row["epoch"] * length if length else 0)]
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """None where no epoch has ended yet."""
+        return next((int(row["step"]) for row in self.rows if row["epoch"] == 1), None)
+
+    @property
+    def step(self) -> int:
+        """Of the last row."""
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of real pictures seen."""
+        return self.rows[-1].get("kimg", math.nan) if self.rows else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of training, without scoring, as far as the table knows."""
+        return sum(row["seconds"] for row in self.rows if not math.isnan(row.get("seconds", math.nan)))
+
+    @property
+    def state(self) -> str:
+        """In words: "finished", or how far it is."""
+        total = self.run.config.train.epochs
+        if self.epoch >= total:
+            return f"finished, {total:,} epochs"
+        return f"epoch {self.epoch:,} of {total:,}" if self.epoch else f"within the first of {total:,} epochs"
+
+    def names_of(self, metric: str) -> list[str]:
+        """The columns of a metric that the table has."""
+        prefix = RandomExtractor.prefix if self.run.config.train.extractor == "random" else ""
+        known = {name for row in self.rows for name, value in row.items() if not math.isnan(value)}
+        return [name for name in score_names(metric, prefix) if name in known]
+
+    @property
+    def scored(self) -> list[Row]:
+        """The rows with the first score, which decides which checkpoint is the best."""
+        names = self.names_of(self.run.config.train.metrics[0])
+        return [row for row in self.rows if names and not math.isnan(row.get(names[0], math.nan))]
+
+    @property
+    def best(self) -> tuple[str, Row] | None:
+        """The first score's name and the row where it is lowest; None before the first score."""
+        if not self.scored:
+            return None
+        name = self.names_of(self.run.config.train.metrics[0])[0]
+        return name, min(self.scored, key=lambda row: row[name])
+
+    def at(self, row: Row) -> float:
+        """The moment of a row, in epochs."""
+        return row["step"] / self.steps_per_epoch if self.steps_per_epoch else 0.0

@@ -1,0 +1,33 @@
+"""The command that trains a run again."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from doggan.config import Config
+from doggan.recipes import as_override, flatten, load_recipe, recipe_names
+
+_PLAIN = "dogs-dcgan"  # a recipe of our own that a recipe of the user's is told as differing from
+
+
+def starting_point(config: Config) -> str:
+    """The recipe of the package that a run is told as differing from: its own, or where that is none of these, one."""
+    return config.recipe if config.recipe in recipe_names() else _PLAIN
+
+
+def differences(config: Config) -> Mapping[str, tuple[Any, Any]]:
+    """The settings that differ from the starting point: key → (there, here)."""
+    there, here = flatten(load_recipe(starting_point(config))), flatten(config)
+    return {key: (there[key], value) for key, value in here.items() if there[key] != value}
+
+
+def command(config: Config, data: str) -> str:
+    """The command line, a setting a line, ready for a shell; `load_recipe` makes the same configuration of it.
+
+    Args:
+        config: of the run.
+        data: the `.npz` it was trained on.
+    """
+    words = [f"doggan train {shlex.quote(data)} --recipe {starting_point(config)}"]
+    words += [f"--set {as_override(key, value)}" for key, (_, value) in differences(config).items()]
+    return " \\\n  ".join(words)
