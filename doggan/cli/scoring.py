@@ -10,6 +10,8 @@ from doggan.cli.options import (
     PATH,
     bn_samples_option,
     checkpoint_option,
+    complete_runs,
+    json_option,
     options_given,
     quiet_option,
     raw_option,
@@ -21,7 +23,7 @@ from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("source", type=PATH)
+@click.argument("source", type=PATH, shell_complete=complete_runs)
 @click.option("--real", type=PATH, required=True, help="Folder of the competition's photographs "
               "(protocol kaggle) or of other pictures (folder), or the .npz of `doggan prepare` (crops).")  # fmt: skip
 @click.option("--metrics", default="fid,mifid,kid,prdc", help="Some of fid, mifid, kid, prdc, is.")
@@ -39,7 +41,7 @@ from doggan.startup import load_keras
 @raw_option
 @bn_samples_option
 @click.option("--evidence", type=PATH, default=None, metavar="PNG", help="Draw the pictures nearest to a real one.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
+@json_option
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep features in the user's cache folder.")
 @quiet_option
 def evaluate(
@@ -58,9 +60,19 @@ def evaluate(
     SOURCE is a zip of PNG pictures, a folder of PNG or JPEG pictures, an .npz with `images`, or a RUN to sample from.
 
     \b
-    --real FOLDER of the competition's photographs: protocol kaggle, whole photographs squashed to 64×64.
-    --real FOLDER of other pictures: protocol folder, squashed in the same way.
-    --real dogs64.npz: protocol crops, the crops it holds. Never compare scores by different protocols.
+    --real            protocol
+    FOLDER            kaggle, where it holds the competition's photographs: whole
+                      ones, squashed to 64×64
+    FOLDER            folder, where it holds others: squashed in the same way
+    dogs64.npz        crops: those that it holds
+
+    Never compare scores by different protocols.
+
+    \b
+    Examples:
+      doggan evaluate images.zip --real data/stanford-dogs
+      doggan evaluate runs/00000-dogs-dcgan --real dogs64.npz --count 5000
+      doggan evaluate images.zip --real dogs64.npz --metrics fid --json
     """
     _require_run_for_sampling(source)
     load_keras()

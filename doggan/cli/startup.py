@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from doggan import startup
+from doggan.cli.sections import EXIT_MISTAKE
 from doggan.errors import DogganError, Interrupted
 
 if TYPE_CHECKING:
     from doggan.devices import Devices
 
-EXIT_MISTAKE = 2
+EXIT_COLLAPSED = 3
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
@@ -28,8 +29,8 @@ def main(command: click.Command) -> None:
         click.echo(f"doggan: {error}", err=True)
         _leave(EXIT_MISTAKE)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        click.echo(_in_a_line(error), err=True)
+        _leave(EXIT_MISTAKE)
     except Interrupted as error:
         click.echo(f"doggan: stopped by {error}", err=True)
         sys.exit(_EXIT_SIGNAL[str(error)])
@@ -50,6 +51,14 @@ def main(command: click.Command) -> None:
             err=True,
         )
         _leave(EXIT_MISTAKE)
+
+
+def _in_a_line(error: click.ClickException) -> str:
+    """What was typed wrong, and where to read what is right."""
+    context = getattr(error, "ctx", None)
+    command = "doggan" if context is None else context.command_path
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    return f"{command}: {message}; see {command} --help"
 
 
 def _leave(code: int) -> NoReturn:

@@ -13,7 +13,13 @@ from doggan.startup import load_keras
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the first weights, x and z.")
 @quiet_option
 def toy(out: Path, seed: int, quiet: bool) -> None:
-    """A GAN in one dimension beside its theory: D against p_data / (p_data + p_g), the value against −log 4."""
+    """A GAN in one dimension beside its theory: D against p_data / (p_data + p_g), the value against −log 4.
+
+    \b
+    Examples:
+      doggan toy
+      doggan toy --seed 5 -o five.png
+    """
     load_keras()
     from doggan.toy import toy
 

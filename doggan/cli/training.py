@@ -1,44 +1,44 @@
-"""Commands around a run: train it, sample from it, write and check a submission; and the demo of it all."""
+"""The command that trains, and the demo of the whole path."""
 
 import itertools
+import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from doggan.cli.options import (
     PATH,
-    bn_samples_option,
-    checkpoint_option,
+    complete_data,
+    complete_recipes,
+    complete_runs,
     devices_option,
+    json_option,
     on_collapse_option,
     options_given,
     override_option,
-    plain_bn_samples_option,
     quiet_option,
-    raw_option,
-    seed_option,
     set_option,
-    truncation_option,
     weights_option,
 )
-from doggan.cli.startup import load_devices
+from doggan.cli.startup import EXIT_COLLAPSED, load_devices
 from doggan.errors import DogganError
 from doggan.startup import load_keras
 
 if TYPE_CHECKING:
-    from doggan.runs import Run
-
-_IN_A_ROW = 8  # samples of a class
+    from doggan.runs import Outcome, Run
 
 
 @click.command()
-@click.argument("data", type=PATH, required=False)
-@click.option("--recipe", "-r", default="dogs-dcgan", help="Name of a recipe, or a .toml file.")
+@click.argument("data", type=PATH, required=False, shell_complete=complete_data)
+@click.option(
+    "--recipe", "-r", default="dogs-dcgan", shell_complete=complete_recipes, help="Name of a recipe, or a .toml file."
+)
 @set_option
 @click.option("--out", "-o", type=PATH, default=None, help="The run folder; a new one in runs/ by default.")
-@click.option("--resume", type=PATH, default=None, metavar="RUN", help="Continue this run.")
+@click.option("--resume", type=PATH, default=None, metavar="RUN", shell_complete=complete_runs,
+              help="Continue this run.")  # fmt: skip
 @override_option
 @on_collapse_option
 @devices_option
@@ -50,6 +50,7 @@ _IN_A_ROW = 8  # samples of a class
     help="Stop cleanly after so long, the last score included.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the settings and what the run would cost, and train nothing.")
+@json_option
 @quiet_option
 def train(
     data: Path | None,
@@ -63,12 +64,20 @@ def train(
     weights: Path | None,
     hours: float | None,
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Train a recipe on DATA, the .npz that `doggan prepare` wrote; or continue a run with --resume.
 
     A run is continued with its own settings. What --recipe and --set say beside --resume must be those; --override
-    changes some of them for good.
+    changes some of them for good. A run that ends because training collapsed gives exit code 3.
+
+    \b
+    Examples:
+      doggan train dogs64.npz
+      doggan train dogs64.npz --recipe dogs-best --set train.batch_size=64
+      doggan train dogs64.npz --recipe my.toml --dry-run
+      doggan train --resume runs/00000-dogs-dcgan
     """
     import time
 
@@ -104,12 +113,30 @@ def train(
             raise click.UsageError("Several processes train one run: name its folder with --out.")
         folder = out or runs.next_folder(Path("runs"), config.recipe)
         run = runs.start_run(folder, config, images, data, weights=weights, devices=used)
-    if used.chief:
+    if used.chief and not as_json:
         click.echo(f"run: {run.folder}")
-    outcome = runs.train(run, images, weights=weights, deadline=deadline, progress=not quiet, devices=used)
-    if used.chief:
+    progress = not (quiet or as_json)
+    outcome = runs.train(run, images, weights=weights, deadline=deadline, progress=progress, devices=used)
+    if used.chief and as_json:
+        click.echo(json.dumps(_as_dict(run, outcome)))
+    elif used.chief:
         click.echo(f"{outcome}\nsamples: {run.folder / 'samples'}\ngif: {run.gif}")
     outcome.raise_if_interrupted()
+    if outcome.collapsed:
+        sys.exit(EXIT_COLLAPSED)
+
+
+def _as_dict(run: "Run", outcome: "Outcome") -> dict[str, Any]:
+    best = run.checkpoints.best()
+    return {
+        "run": str(run.folder),
+        "recipe": run.config.recipe,
+        "step": outcome.step,
+        "total_steps": outcome.total_steps,
+        "stopped_by": outcome.stopped_by,
+        "collapsed": outcome.collapsed,
+        "best": None if best is None else {"step": best[0], "score": best[1]},
+    }
 
 
 def _refuse_beside_resume(*names: str) -> None:
@@ -129,112 +156,17 @@ def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("run", type=PATH)
-@click.option(
-    "--n", type=click.IntRange(min=1), default=64, help="Pictures on the sheet; in a row of a class, at most 8."
-)
-@click.option("--class", "names", multiple=True, metavar="NAME", help="Of a conditional run: only this class; may be "
-              "repeated.")  # fmt: skip
-@click.option("--out", "-o", type=PATH, default=Path("samples.png"), help="The PNG to write.")
-@checkpoint_option
-@raw_option
-@plain_bn_samples_option
-@truncation_option
-@seed_option
-def sample(
-    run: Path,
-    n: int,
-    names: tuple[str, ...],
-    out: Path,
-    checkpoint: str,
-    raw: bool,
-    bn_samples: int,
-    truncation: float | None,
-    seed: int,
-) -> None:
-    """Draw a sheet of pictures from a RUN's generator.
-
-    Of a conditional run it has a row for each class, in which a column has the same z throughout; with one --class it
-    has pictures of that class only.
-    """
-    load_keras()
-    from doggan import plots, runs
-    from doggan.sampling import sample_of_classes, sample_pictures
-
-    opened = runs.Run.open(run)
-    labels = opened.find_classes(names)
-    generator, step, weights = runs.load_generator(opened, checkpoint, raw=raw, bn_samples=bn_samples, progress=True)
-    made = f"of step {step}, {weights}"
-    if opened.classes is None or len(labels) == 1:
-        asked = np.full(n, labels[0], np.int32) if labels else None
-        pictures = sample_pictures(generator, n, seed=seed, classes=asked, truncation=truncation)
-        plots.save_png(out, plots.grid(pictures))
-        kind = f" of class {opened.classes.names[labels[0]]}" if opened.classes else ""
-        click.echo(f"{n} samples{kind} {made}: {out}")
-        return
-    rows = sample_of_classes(generator, labels, min(n, _IN_A_ROW), seed=seed, truncation=truncation)
-    asked_for = [opened.classes.names[label] for label in labels]
-    title = f"{opened.config.recipe}, step {step}: a row for each class, a column for each z"
-    plots.class_sheet(out, rows, asked_for, title)
-    click.echo(f"{rows.shape[1]} samples of each of {len(labels)} classes {made}: {out}")
-
-
-@click.command()
-@click.argument("run", type=PATH)
-@click.option("--out", "-o", type=PATH, default=Path("images.zip"), help="The zip to write.")
-@click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures; the competition wants 10,000.")
-@checkpoint_option
-@raw_option
-@bn_samples_option
-@truncation_option
-@seed_option
-@quiet_option
-def submit(
-    run: Path,
-    out: Path,
-    count: int,
-    checkpoint: str,
-    raw: bool,
-    bn_samples: int | None,
-    truncation: float | None,
-    seed: int,
-    quiet: bool,
-) -> None:
-    """Write images.zip from a RUN's generator, and check it."""
-    load_keras()
-    from doggan.runs import Run
-    from doggan.runs.submit import submit
-
-    written = submit(
-        Run.open(run),
-        out,
-        count=count,
-        checkpoint=checkpoint,
-        raw=raw,
-        bn_samples=bn_samples,
-        truncation=truncation,
-        seed=seed,
-        progress=not quiet,
-    )
-    click.echo(str(written))
-
-
-@click.command()
-@click.argument("submission", type=PATH)
-@click.option("--count", type=click.IntRange(min=1), default=10_000, help="Pictures it must hold.")
-def check(submission: Path, count: int) -> None:
-    """Verify that a SUBMISSION (images.zip) is what the competition accepts."""
-    from doggan.submission import check_submission
-
-    click.echo(str(check_submission(submission, count)))
-
-
-@click.command()
 @click.option("--out", "-o", type=PATH, default=None, help="Folder for everything it makes; demo, or demo-2, ...")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the dogs and the run.")
 @quiet_option
 def demo(out: Path | None, seed: int, quiet: bool) -> None:
-    """The whole path on drawn dogs: no download, no GPU, a few minutes on two cores."""
+    """The whole path on drawn dogs: no download, no GPU, a few minutes on two cores.
+
+    \b
+    Examples:
+      doggan demo
+      doggan demo --out dogs --seed 3
+    """
     load_keras()
     from doggan.demo import demo
 

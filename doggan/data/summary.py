@@ -1,8 +1,9 @@
 """What preparing a data set did, in numbers and in words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from doggan.data.faults import Fault, Reason
 
@@ -54,6 +55,10 @@ class PrepareSummary:
         """How many faults have this reason."""
         return len(self.by_reason().get(reason, ()))
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, of types that JSON has; of faults their names by reason."""
+        return _as_dict(self)
+
     def __str__(self) -> str:
         lines = [
             f"{self.photographs:,} photographs and {self.annotations:,} annotations ({self.layout} layout)",
@@ -93,6 +98,10 @@ class DatasetSummary:
     faults: tuple[Fault, ...]
     seconds: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, of types that JSON has; of faults their names by reason."""
+        return _as_dict(self)
+
     def __str__(self) -> str:
         pictures = self.training + self.heldout
         colours = "grey" if self.channels == 1 else "RGB"
@@ -104,6 +113,12 @@ class DatasetSummary:
             f"{self.out} in {self.seconds:.1f} s, {pictures / self.seconds:,.0f} pictures a second",
         ]
         return "\n".join(lines)
+
+
+def _as_dict(summary: "PrepareSummary | DatasetSummary") -> dict[str, Any]:
+    told = {field.name: getattr(summary, field.name) for field in fields(summary)}
+    faults = {reason.name.lower(): list(names) for reason, names in names_by_reason(summary.faults).items()}
+    return told | {"out": str(summary.out), "faults": faults}
 
 
 def names_by_reason(faults: Sequence[Fault]) -> dict[Reason, tuple[str, ...]]:

@@ -241,6 +241,11 @@ def as_override(key: str, value: Any) -> str:
     return shlex.quote(f"{key}={value if isinstance(value, str) else _toml(value)}")
 
 
+def choices(key: str) -> tuple[str, ...]:
+    """The words that a setting, by its dotted key, may be; none where it is no choice between words."""
+    return _CHOICES.get(key, ())
+
+
 def as_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings by dotted key as `load_recipe` takes them: {"train.epochs": 10} becomes ("train.epochs=10",)."""
     return tuple(f"{key}={_toml(value)}" for key, value in settings.items())

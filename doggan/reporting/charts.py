@@ -135,11 +135,11 @@ class Chart:
         if self.limits is not None:
             return self.limits
         ends = list(self._values())
-        if self.logarithmic:
-            return min(ends) / 1.1, max(ends) * 1.1
         for line in self.lines:
             pairs = [(y, s) for y, s in zip(line.y, line.spread, strict=False) if math.isfinite(y) and math.isfinite(s)]
             ends += [y + s for y, s in pairs] + [y - s for y, s in pairs]
+        if self.logarithmic:
+            return min(end for end in ends if end > 0) / 1.1, max(ends) * 1.1
         low, high = min(ends), max(ends)
         apart = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
         return (low if low == 0 else low - apart), high + apart

@@ -1,7 +1,7 @@
 """Several runs side by side: what differs in their settings, their results, their curves and sheets."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ _CURVES = {
     "d_fake": "D's mean probability of generated pictures",
 }
 _COLOURS = 8
+_DIGITS = 12  # of a sha256, enough to tell sets of pictures apart
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Compared:
     Attributes:
         names: of the runs.
         settings: key → a value for each run, where they are not all the same.
-        results: what → a value for each run.
+        results: what → a value for each run, None where it has none: state, pictures (their sha256), score (the name of
+            the first), best, best_step, best_epoch, kimg, steps, seconds.
         note: why scores cannot be compared, or "".
     """
 
@@ -43,8 +45,23 @@ class Compared:
     results: dict[str, list[Any]]
     note: str
 
+    @property
+    def shown(self) -> dict[str, list[str]]:
+        """The results as people read them."""
+        results = self.results
+        best = [None if name is None else f"{name} {value:.4g}" for name, value in _pairs(results, "score", "best")]
+        return {
+            "state": results["state"],
+            "pictures": [digest[:_DIGITS] for digest in results["pictures"]],
+            "best score": list(map(show, best)),
+            "at epoch": list(map(show, results["best_epoch"])),
+            "kimg": list(map(show, results["kimg"])),
+            "steps": list(map(show, results["steps"])),
+            "training time": [show(None if each is None else duration(each)) for each in results["seconds"]],
+        }
+
     def __str__(self) -> str:
-        rows = [["", *self.names], *([key, *map(show, values)] for key, values in self.results.items())]
+        rows = [["", *self.names], *([key, *values] for key, values in self.shown.items())]
         rows += [[""] * len(rows[0]), *([key, *map(show, values)] for key, values in self.settings.items())]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -111,6 +128,10 @@ def show(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def _pairs(results: dict[str, list[Any]], *keys: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(results[key] for key in keys), strict=True)
+
+
 def _records(runs: Sequence[Run]) -> list[Record]:
     if len(runs) < 2:
         raise DogganError("Name at least two runs to compare.")
@@ -122,14 +143,19 @@ def _compared(records: Sequence[Record]) -> Compared:
     flat = [flatten(record.run.config) for record in records]
     settings = {key: [each[key] for each in flat] for key in flat[0] if len({repr(each[key]) for each in flat}) > 1}
     pictures = [record.run.data_hash for record in records]
+    bests = [record.best for record in records]
     results: dict[str, list[Any]] = {
         "state": [record.state for record in records],
-        "pictures": [digest[:12] for digest in pictures],
-        "best score": [_best(record) for record in records],
-        "at epoch": [None if record.best is None else float(record.at(record.best[1])) for record in records],
-        "kimg": [record.kimg for record in records],
+        "pictures": pictures,
+        "score": [None if best is None else best[0] for best in bests],
+        "best": [None if best is None else best[1][best[0]] for best in bests],
+        "best_step": [None if best is None else int(best[1]["step"]) for best in bests],
+        "best_epoch": [
+            None if best is None else record.at(best[1]) for record, best in zip(records, bests, strict=True)
+        ],
+        "kimg": [record.kimg if math.isfinite(record.kimg) else None for record in records],
         "steps": [record.step for record in records],
-        "training time": [duration(record.seconds) if record.seconds else None for record in records],
+        "seconds": [record.seconds or None for record in records],
     }
     scored = {str(record.comparison) for record in records if record.comparison is not None}
     note = ""
@@ -148,13 +174,6 @@ def _names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(set(paths)):
             break
     return names
-
-
-def _best(record: Record) -> str | None:
-    if record.best is None:
-        return None
-    name, row = record.best
-    return f"{name} {row[name]:.4g}"
 
 
 def _charts(records: Sequence[Record], names: Sequence[str]) -> list[Chart]:

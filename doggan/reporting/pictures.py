@@ -91,7 +91,7 @@ def verdict_strip(epochs: Sequence[float], counts: ArrayLike, of_what: str) -> P
     from matplotlib import colormaps
 
     shares = shares_of(epochs, counts)
-    colours = colormaps["cividis"](np.sqrt(np.nan_to_num(shares / np.nanmax(shares))), bytes=True)
+    colours = colormaps["cividis"](np.sqrt(np.nan_to_num(shares / (np.nanmax(shares) or 1.0))), bytes=True)
     pixels = np.ascontiguousarray(colours[..., :3].transpose(1, 0, 2)[::-1])
     middles = (np.arange(shares.shape[1]) + 0.5) / shares.shape[1]
     first, last = (float(np.nansum(row * middles)) for row in (shares[0], shares[-1]))

@@ -1,10 +1,11 @@
 """What a run folder says of its run, read without its networks; a damaged file is a sentence, not the end."""
 
+import csv
 import json
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +13,14 @@ from doggan.errors import DogganError
 from doggan.metrics.extractors import RandomExtractor
 from doggan.metrics.scores import score_names
 from doggan.runs import Run
-from doggan.runs.history import History, Row
+from doggan.runs.history import History, Row, verdict_columns
 from doggan.runs.rollback import Rollback
 from doggan.runs.scores import Comparison
+from doggan.training.checkpoints import examine
 
 T = TypeVar("T")
+
+_HIGHER = ("is",)  # metrics that can come first, of which more is better
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Record:
         rollback: that it went back once, or None.
         versions: of Python, the machine and the packages, when it was started.
         overrides: what was changed since, each with the step from which on.
-        problems: a sentence for each file that could not be read, by its name.
+        best_step: of `best.npz`; None where that is not there, or cannot be used.
+        problems: a sentence for each file that could not be read, or not whole, by its name.
     """
 
     run: Run
@@ -41,6 +46,7 @@ class Record:
     rollback: Rollback | None
     versions: dict[str, str]
     overrides: list[dict[str, Any]]
+    best_step: int | None
     problems: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -54,26 +60,29 @@ class Record:
                 return otherwise
             try:
                 return reader(path)
-            except (DogganError, OSError, ValueError, TypeError, KeyError) as error:
+            except (DogganError, OSError, ValueError, TypeError, KeyError, csv.Error) as error:
                 said = isinstance(error, DogganError)
                 problems[name] = str(error) if said else f"{path} cannot be read ({error})."
                 return otherwise
 
-        def rows(path: Path) -> list[Row]:
-            return History.until(path, sys.maxsize, ()).rows
-
-        def comparison(path: Path) -> Comparison | None:
-            return Comparison(**json.loads(path.read_text(encoding="utf-8")))
+        def table(name: str, needed: Sequence[str]) -> list[Row]:
+            rows: list[Row] = read(name, lambda path: History.until(path, sys.maxsize, ()).rows, [])
+            whole = [row for row in rows if all(math.isfinite(row.get(key, math.nan)) for key in needed)]
+            if len(whole) < len(rows):
+                left_out = f"{len(rows) - len(whole):,} of its {len(rows):,} rows lack numbers, and are left out"
+                problems[name] = f"{run.folder / name} is damaged: {left_out}."
+            return whole
 
         started = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
         return cls(
             run,
-            read("metrics.csv", rows, []),
-            read("histograms.csv", rows, []),
-            read("scores.json", comparison, None),
-            read("rollback.json", lambda path: Rollback.of(path.parent), None),
+            table("metrics.csv", ("epoch", "step")),
+            table("histograms.csv", verdict_columns()),
+            read("scores.json", _comparison, None),
+            read("rollback.json", _rollback, None),
             started.get("versions", {}),
             started.get("overrides", []),
+            _best_step(run),
             problems,
         )
 
@@ -130,12 +139,40 @@ class Record:
 
     @property
     def best(self) -> tuple[str, Row] | None:
-        """The first score's name and the row where it is lowest; None before the first score."""
-        if not self.scored:
+        """The first score's name and the row of the best checkpoint; None before a trained generator was scored.
+
+        Where `best.npz` is of no row, the row is the best of the table; the untrained generator is nobody's best.
+        """
+        rows = [row for row in self.scored if row["step"] > 0]
+        if not rows:
             return None
-        name = self.names_of(self.run.config.train.metrics[0])[0]
-        return name, min(self.scored, key=lambda row: row[name])
+        metric = self.run.config.train.metrics[0]
+        name = self.names_of(metric)[0]
+        # A rollback, or damage, may have taken away the checkpoint of a row that is better.
+        kept = [row for row in rows if row["step"] == self.best_step]
+        sign = -1 if metric in _HIGHER else 1
+        return name, min(kept or rows, key=lambda row: sign * row[name])
 
     def at(self, row: Row) -> float:
         """The moment of a row, in epochs."""
         return row["step"] / self.steps_per_epoch if self.steps_per_epoch else 0.0
+
+
+def _comparison(path: Path) -> Comparison | None:
+    found = Comparison(**json.loads(path.read_text(encoding="utf-8")))
+    str(found)  # which what is of another type does not survive
+    return found
+
+
+def _rollback(path: Path) -> Rollback | None:
+    found = Rollback.of(path.parent)
+    return found and replace(found, from_step=int(found.from_step), to_step=int(found.to_step))
+
+
+def _best_step(run: Run) -> int | None:
+    path = run.checkpoints.folder / "best.npz"
+    try:
+        found = examine(path, run.identity)
+    except (DogganError, OSError):
+        return None
+    return None if found is None else found[0]

@@ -1,5 +1,6 @@
 """One page about a run, with everything in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from doggan.reporting.pictures import Picture, sheets_through_time, verdict_stri
 from doggan.reporting.record import Record
 from doggan.reporting.reproduce import command, starting_point
 from doggan.runs import Run
+from doggan.runs.build import data_hash, training_images
 from doggan.runs.history import bin_columns
 from doggan.runs.panel import duration
 
 _CONFIDENCE = 1.96  # standard errors on either side of a mean that 19 of 20 true values lie within
+_LOWER = ("fid", "mifid", "kid")  # metrics of which less is better
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def write_report(run: Run, out: str | Path | None = None, *, quick: bool = False
         score_charts=score_curves(record),
         best=None if best is None else (best[0], best[1], record.at(best[1])),
         score_rows=_score_rows(record),
+        direction=_direction(run.config.train.metrics),
         seen=None if quick else look(run),
         settings=_settings(run.config),
         data=_data(run),
@@ -128,6 +132,17 @@ def _score_rows(record: Record) -> dict[str, Any]:
     return {"names": plain, "rows": rows, "has_interval": len(plain) < len(names)}
 
 
+def _direction(metrics: Sequence[str]) -> str:
+    """Whether less or more is better, in a sentence."""
+    lower = [name for name in metrics if name in _LOWER]
+    higher = [name for name in metrics if name not in _LOWER]
+    if not higher:
+        return "Lower is better."
+    if not lower:
+        return "Higher is better."
+    return f"Lower is better of {' and '.join(lower)}, higher of {' and '.join(higher)}."
+
+
 def _settings(config: Config) -> list[Setting]:
     """All, those first that are not the defaults."""
     defaults = flatten(Config())
@@ -147,8 +162,11 @@ def _data(run: Run) -> str:
     """What is known of the pictures, in a sentence."""
     try:
         images = ImageSet.load(run.data_path)
+        known = data_hash(run.config, training_images(run.config, images))
     except DogganError as error:
         return f"What it was trained on cannot be looked at: {error}"
+    if known != run.data_hash:
+        return f"{run.data_path} holds other pictures now than those it was trained on."
     height, width, channels = images.image_shape
     kind = "colour" if channels == 3 else "grey"
     classes = f" of {len(images.class_names)} classes" if images.class_names else ""

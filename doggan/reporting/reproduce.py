@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from doggan.config import Config
-from doggan.recipes import as_override, flatten, load_recipe, recipe_names
+from doggan.errors import DogganError
+from doggan.recipes import as_override, as_settings, flatten, load_recipe, override, recipe_names
 
 _PLAIN = "dogs-dcgan"  # a recipe of our own that a recipe of the user's is told as differing from
 
@@ -29,5 +30,16 @@ def command(config: Config, data: str) -> str:
         data: the `.npz` it was trained on.
     """
     words = [f"doggan train {shlex.quote(data)} --recipe {starting_point(config)}"]
-    words += [f"--set {as_override(key, value)}" for key, (_, value) in differences(config).items()]
+    words += [f"--set {_setting(key, value)}" for key, (_, value) in differences(config).items()]
     return " \\\n  ".join(words)
+
+
+def _setting(key: str, value: Any) -> str:
+    """A setting for a shell; a word that is read as a number or the like, a recipe "2" say, in TOML's quotes."""
+    plain = as_override(key, value)
+    try:
+        if flatten(override(Config(), tuple(shlex.split(plain))))[key] == value:
+            return plain
+    except DogganError:
+        pass
+    return shlex.quote(*as_settings({key: value}))

@@ -49,6 +49,17 @@ def test_all_lies_within_the_frame():
     assert all(top <= at <= bottom for at, _ in drawn.y_ticks)
 
 
+def test_a_logarithmic_axis_holds_the_bands_too_as_far_as_they_are_positive():
+    line = Line("a run", [0, 1, 2], [100.0, 1.0, 2.0], [1.0, 0.5, 3.0])
+    drawn = Chart("score", [line], may_be_logarithmic=True)
+    assert drawn.logarithmic
+    _, top, _, bottom = drawn.frame
+    low, high = math.log(0.5 / 1.1), math.log(101 * 1.1)
+    edges = [float(part.split()[1]) for part in drawn.band(line)[1:-2].split(" L")]
+    shares = [(math.log(value) - low) / (high - low) for value in (101, 1.5, 5, 0.5 / 1.1, 0.5, 99)]
+    assert edges == [pytest.approx(bottom - share * (bottom - top), abs=0.06) for share in shares]
+
+
 def test_equal_ratios_are_equal_heights_where_values_differ_much():
     drawn = chart([1.0, 10.0, 100.0], may_be_logarithmic=True)
     assert drawn.logarithmic

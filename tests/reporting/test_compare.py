@@ -1,5 +1,6 @@
 """Runs side by side."""
 
+import csv
 import json
 import re
 
@@ -40,6 +41,7 @@ def test_scores_of_other_pictures_or_features_are_not_drawn_together(finished_ru
     assert "99 samples" in compared.note
     page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert len(re.findall(r"<h3>random-kid, (run|copied)</h3>", page)) == 2
+    assert "Each run's are drawn apart, because the scores are not comparable" in page
     alike = write_comparison([finished_run, finished_run], tmp_path / "alike.html")
     assert alike.note == ""
     assert (tmp_path / "alike.html").read_text(encoding="utf-8").count("<h3>random-kid</h3>") == 1
@@ -62,6 +64,12 @@ def test_the_command_prints_tables_or_json(finished_run, begun_run, tmp_path, do
     told = json.loads(out)
     assert told["settings"]["seed"] == [0, 3]
     assert told["page"] == str(page)
+    assert told["results"]["score"] == [name, None]
+    assert told["results"]["best"] == [row[name], None]
+    assert told["results"]["best_step"] == [int(row["step"]), None]
+    with (finished_run.folder / "metrics.csv").open() as file:
+        seconds = sum(float(each["seconds"]) for each in csv.DictReader(file) if each["seconds"])
+    assert told["results"]["seconds"] == [pytest.approx(seconds), None]
     status, out, err = doggan("compare", finished_run.folder, "--out", page)
     assert (status, out) == (2, "")
     assert "at least two runs" in err

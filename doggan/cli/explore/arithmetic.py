@@ -5,12 +5,18 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, raw_option, seed_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    raw_option,
+    run_argument,
+    seed_option,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--plus", multiple=True, metavar="I,J,K", help="Numbers of samples whose mean z is added, counted from "
               "0; may be repeated.")  # fmt: skip
 @click.option("--minus", multiple=True, metavar="I,J,K", help="Numbers of samples whose mean z is taken away; may be "
@@ -31,12 +37,14 @@ def arithmetic(
     """Add and subtract groups of samples of a RUN in z, as in "with glasses − without + another without".
 
     Without --plus it writes a sheet of numbered samples to choose from, those of `doggan sample` with the same seed.
-    Then name groups that share something, three or so in each:
-
-    \b
-    doggan explore arithmetic RUN --plus 3,7,9 --minus 1,4,8 --plus 2,5,6
+    Then name groups that share something, three or so in each.
 
     The same arithmetic on pixels is drawn for comparison.
+
+    \b
+    Examples:
+      doggan explore arithmetic runs/00000-dogs-dcgan
+      doggan explore arithmetic runs/00000-dogs-dcgan --plus 3,7 --minus 1,4
     """
     load_keras()
     from doggan.explore.arithmetic import draw_arithmetic

@@ -5,12 +5,18 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, raw_option, seed_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    raw_option,
+    run_argument,
+    seed_option,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--out", "-o", type=PATH, default=Path("attention.png"), help="The PNG to write.")
 @click.option("--n", type=click.IntRange(1, 16), default=4, help="Samples, a row each.")
 @click.option("--network", type=click.Choice(["generator", "discriminator"]), default="generator",
@@ -27,6 +33,11 @@ def attention(run: Path, out: Path, checkpoint: str, **options: Any) -> None:
 
     A row for each sample: the sample with four numbered positions, one in each quarter of it, then for each of them
     where its attention goes. The positions are those whose attention is least like the average one.
+
+    \b
+    Examples:
+      doggan explore attention runs/00002-cifar10-sagan
+      doggan explore attention runs/00000-dogs-best --network discriminator --n 6
     """
     load_keras()
     from doggan.explore.attention import draw_attention

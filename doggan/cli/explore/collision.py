@@ -4,13 +4,20 @@ from pathlib import Path
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, quiet_option, raw_option, seed_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    complete_runs,
+    quiet_option,
+    raw_option,
+    seed_option,
+)
 from doggan.errors import DogganError
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("source", type=PATH, required=False)
+@click.argument("source", type=PATH, shell_complete=complete_runs, required=False)
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="The prepared pictures; of a run by default those "
               "that it was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("collision.png"), help="The PNG to write.")
@@ -45,6 +52,11 @@ def collision(
 
     The hash is the code of an autoencoder that is trained on the training pictures. Equal hashes are compared by
     pixels too, so that false ones are seen. Held-out pictures show how many collide without copying.
+
+    \b
+    Examples:
+      doggan explore collision --real dogs64.npz --deduplicated fewer64.npz
+      doggan explore collision runs/00000-dogs-dcgan
     """
     if source is None and real is None:
         raise DogganError("There is nothing to compare; give a SOURCE, or training pictures by --real.")

@@ -5,12 +5,17 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, quiet_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    quiet_option,
+    run_argument,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="Labelled pictures; by default those that the run "
               "was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("features.png"), help="The PNG to write.")
@@ -29,6 +34,11 @@ def features(
     A linear SVM learns the classes from the activations of all of its convolutions, pooled to 4×4, as in the DCGAN
     paper; and, so that the accuracy means something, from those of the same network untrained, from the pixels, and
     from the colours.
+
+    \b
+    Examples:
+      doggan explore features runs/00000-dogs-dcgan
+      doggan explore features runs/00000-dogs-dcgan --classes 0 --n 10000
     """
     load_keras()
     from doggan.cache import ExploreCache

@@ -11,6 +11,7 @@ from doggan.cli.options import (
     options_given,
     quiet_option,
     raw_option,
+    run_argument,
     seed_option,
     weights_option,
 )
@@ -19,7 +20,7 @@ from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--out", "-o", type=PATH, default=Path("interpolation.png"), help="The PNG to write.")
 @click.option("--n", type=click.IntRange(1, 16), default=6, help="Pairs of samples: 0 and 1, 2 and 3, and so on.")
 @click.option("--between", multiple=True, metavar="I,J", help="Two samples by their numbers on the sheet of `doggan "
@@ -50,6 +51,11 @@ def interpolate(run: Path, out: Path, checkpoint: str, between: tuple[str, ...],
 
     The path length is the mean square speed of the features on spherical paths, smaller where pictures change less.
     It compares with others by the same extractor only.
+
+    \b
+    Examples:
+      doggan explore interpolate runs/00000-dogs-dcgan --n 4 --steps 7
+      doggan explore interpolate runs/00000-dogs-dcgan --between 3,17
     """
     if between and options_given("n"):
         raise DogganError("--between names the pairs, so there is no number of them to choose; leave out --n.")

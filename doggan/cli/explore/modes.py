@@ -5,12 +5,20 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, quiet_option, raw_option, seed_option, weights_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    complete_runs,
+    quiet_option,
+    raw_option,
+    seed_option,
+    weights_option,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("source", type=PATH)
+@click.argument("source", type=PATH, shell_complete=complete_runs)
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="The prepared pictures; of a run by default those "
               "that it was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("modes.png"), help="The PNG of samples to write.")
@@ -47,6 +55,11 @@ def modes(
 
     Each figure stands beside that of held-out pictures; where there are none, a part of the training pictures takes
     their place.
+
+    \b
+    Examples:
+      doggan explore modes runs/00000-dogs-dcgan
+      doggan explore modes runs/00001-mnist-cgan --count 5000
     """
     load_keras()
     from doggan.explore.modes_of import modes_of

@@ -5,12 +5,20 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, quiet_option, raw_option, seed_option, weights_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    complete_runs,
+    quiet_option,
+    raw_option,
+    seed_option,
+    weights_option,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("source", type=PATH)
+@click.argument("source", type=PATH, shell_complete=complete_runs)
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="The prepared pictures; of a run by default those "
               "that it was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("neighbors.png"), help="The PNG to write.")
@@ -44,6 +52,11 @@ def neighbors(
     Suspicious is a distance below that of 99% of the held-out pictures, which nobody can have copied: so without
     copying about 1% of the samples are that near. By pixels a blurred sample is near to everything: look at the
     picture, and trust features more.
+
+    \b
+    Examples:
+      doggan explore neighbors runs/00000-dogs-dcgan
+      doggan explore neighbors images.zip --real dogs64.npz --measures l2
     """
     load_keras()
     from doggan.cache import ExploreCache

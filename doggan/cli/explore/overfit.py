@@ -5,14 +5,20 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, quiet_option, seed_option, weights_option
+from doggan.cli.options import (
+    PATH,
+    quiet_option,
+    run_argument,
+    seed_option,
+    weights_option,
+)
 from doggan.startup import load_keras
 
 _FEW = 3
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="The pictures it was trained on, where they are "
               "elsewhere now.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("overfit.png"), help="The PNG to write.")
@@ -28,6 +34,10 @@ def overfit(run: Path, out: Path, table: Path | None, no_cache: bool, quiet: boo
 
     At every checkpoint: what D says of the pictures it learned from and of held-out ones that it never saw, and how
     good the samples are. A gap that widens is D memorising; a model that learns before it widens generalises.
+
+    \b
+    Examples:
+      doggan explore overfit runs/00000-dogs-dcgan
     """
     load_keras()
     from doggan.cache import ExploreCache

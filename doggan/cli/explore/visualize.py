@@ -5,12 +5,18 @@ from typing import Any
 
 import click
 
-from doggan.cli.options import PATH, checkpoint_option, quiet_option, seed_option
+from doggan.cli.options import (
+    PATH,
+    checkpoint_option,
+    quiet_option,
+    run_argument,
+    seed_option,
+)
 from doggan.startup import load_keras
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@run_argument
 @click.option("--real", type=PATH, default=None, metavar="NPZ", help="The pictures it was trained on, where they are "
               "elsewhere now.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("visualize.png"), help="The PNG to write.")
@@ -29,6 +35,10 @@ def visualize(run: Path, out: Path, checkpoint: str, quiet: bool, **options: Any
     A row for each feature: the training pictures that it responds to most, the pixels of them that speak for it, by
     guided backpropagation, beside those of the same network before training; and what the generator makes of a z that
     is moved until the feature responds more, from the best of several beginnings.
+
+    \b
+    Examples:
+      doggan explore visualize runs/00000-dogs-dcgan
     """
     load_keras()
     from doggan.explore.visualize import draw_visualized
