@@ -104,11 +104,13 @@ def reader(home, monkeypatch):
     """The reader's folder as the current one, and networks that train in it in seconds."""
     from doggan import recipes
     from doggan.evaluation import scoring
+    from doggan.explore import neighbors
 
     load = recipes.load_recipe
     monkeypatch.chdir(home)
     monkeypatch.setattr(recipes, "load_recipe", lambda *args: narrow(load(*args)))
-    monkeypatch.setattr(scoring, "load_extractor", lambda *args, **options: FakeExtractor())
+    for module in (scoring, neighbors):
+        monkeypatch.setattr(module, "load_extractor", lambda *args, **options: FakeExtractor())
     monkeypatch.setattr("doggan.runs.scores.FEWEST_HELDOUT", 10_000)  # two held-out dogs are too few to score with
     return home
 
