@@ -1,5 +1,7 @@
 """The `doggan` command: each sub-command parses, calls one public function and prints."""
 
+import os
+
 import click
 
 from doggan import __version__
@@ -26,4 +28,6 @@ def cli() -> None:
 
 def main(command: click.Command = cli) -> None:
     """Run a command line, `doggan` itself by default; a user's mistake is one sentence on stderr and exit status 2."""
+    if "_DOGGAN_COMPLETE" in os.environ:
+        import doggan.cli.completion  # noqa: F401  what bash needs beside click
     run_command(command)

@@ -1,12 +1,19 @@
 """The command that has a shell complete `doggan`, and what is completed: runs, data, recipes, settings."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
 
-_VARIABLE = "_DOGGAN_COMPLETE"
+VARIABLE = "_DOGGAN_COMPLETE"  # is set where a shell asks
 
 
 @click.command()
@@ -24,7 +31,7 @@ def completion(shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None
-    click.echo(made(cli, {}, "doggan", _VARIABLE).source())
+    click.echo(made(cli, {}, "doggan", VARIABLE).source())
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -64,6 +71,40 @@ def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: st
         return [CompletionItem(f"{name}=") for name in settings if name.startswith(key)]
     known = ("true", "false") if isinstance(settings.get(key), bool) else choices(key)
     return [CompletionItem(f"{key}={choice}") for choice in known if choice.startswith(value)]
+
+
+@add_completion_class
+class _Bash(BashComplete):
+    """Click's; and as bash cuts KEY=VALUE into three words, they are joined again, and it gets what follows the `=`."""
+
+    source_template = BashComplete.source_template.replace(
+        "COMPREPLY+=($value)", "COMPREPLY+=($value)\n            [[ $value == *= ]] && compopt -o nospace"
+    )
+    _before = ""  # of the word that is begun, what bash takes for words before it
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the one that is begun, and that one."""
+        place = int(os.environ["COMP_CWORD"])
+        words = split_arg_string(os.environ["COMP_WORDS"])[1 : place + 1]
+        whole: list[str] = []
+        for i, word in enumerate(words):
+            if whole and "=" in (word, words[i - 1]):
+                self._before = whole[-1] + word if word == "=" else whole[-1]
+                whole[-1] += word
+            else:
+                self._before = ""
+                whole.append(word)
+        if len(words) < place:
+            self._before = ""
+            return whole, ""
+        return whole[:-1], whole[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """As click's script reads it."""
+        head, equals, value = item.value.rpartition("=")
+        if equals and self._before.endswith(head + equals):
+            item = CompletionItem(value, item.type)
+        return super().format_completion(item)
 
 
 def _fits(folder: Path, incomplete: str) -> bool:

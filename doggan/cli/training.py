@@ -1,5 +1,6 @@
 """The command that trains, and the demo of the whole path."""
 
+import dataclasses
 import itertools
 import json
 import sys
@@ -85,7 +86,7 @@ def train(
     used = load_devices(devices)
     from doggan import runs
     from doggan.data.imageset import ImageSet
-    from doggan.recipes import as_toml, load_recipe
+    from doggan.recipes import as_toml, flatten, load_recipe
     from doggan.runs.resume import override_run
 
     what_to_do = () if on_collapse is None else (f"train.on_collapse={on_collapse}",)
@@ -106,8 +107,9 @@ def train(
         config = load_recipe(recipe, (*settings, *what_to_do))
         images = ImageSet.load(data)
         if dry_run:
-            click.echo(as_toml(config))
-            click.echo(runs.describe_cost(config, images, weights))
+            cost = runs.describe_cost(config, images, weights)
+            settings_and_cost = {"settings": flatten(config), "cost": cost.splitlines()}
+            click.echo(json.dumps(settings_and_cost) if as_json else f"{as_toml(config)}\n{cost}")
             return
         if out is None and used.processes > 1:
             raise click.UsageError("Several processes train one run: name its folder with --out.")
@@ -158,8 +160,9 @@ def _check_settings(run: "Run", recipe: str, settings: tuple[str, ...]) -> None:
 @click.command()
 @click.option("--out", "-o", type=PATH, default=None, help="Folder for everything it makes; demo, or demo-2, ...")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the dogs and the run.")
+@json_option
 @quiet_option
-def demo(out: Path | None, seed: int, quiet: bool) -> None:
+def demo(out: Path | None, seed: int, as_json: bool, quiet: bool) -> None:
     """The whole path on drawn dogs: no download, no GPU, a few minutes on two cores.
 
     \b
@@ -172,4 +175,5 @@ def demo(out: Path | None, seed: int, quiet: bool) -> None:
 
     names = (Path("demo" if i == 1 else f"demo-{i}") for i in itertools.count(1))
     folder = out or next(name for name in names if not name.exists())
-    click.echo(str(demo(folder, seed=seed, progress=not quiet)))
+    done = demo(folder, seed=seed, progress=not (quiet or as_json))
+    click.echo(json.dumps(dataclasses.asdict(done), default=str) if as_json else str(done))

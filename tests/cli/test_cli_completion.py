@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.shell_completion import ShellComplete
+from click.shell_completion import ShellComplete, get_completion_class
 
+import doggan.cli.completion  # noqa: F401  which has bash's own class
 from doggan.cli import cli
 from doggan.recipes import recipe_names
 
@@ -90,3 +91,23 @@ def test_in_bash(complete, tmp_path):
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.stdout.split() == ["mnist-cgan", "mnist-dcgan", "mnist-gan", "mnist-lsgan"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "wanted"),
+    [
+        ("doggan train --set lr.schedule = li", 5, ["linear"]),
+        ("doggan train --set lr.schedule =", 4, ["cosine", "linear", "constant"]),
+        ("doggan train --set lr.schedule=li", 3, ["lr.schedule=linear"]),  # of a bash told to leave = alone
+        ("doggan train --recipe = mnist-g", 4, ["mnist-gan"]),
+        ("doggan train --set = data.flip = t", 6, ["true"]),
+        ("doggan train --set lr.schedule = linear ", 6, ["dogs64.npz"]),
+        ("doggan train --set train.epochs = 3 --set train.ep", 7, ["train.epochs="]),
+        ("doggan explore ov", 2, ["overfit"]),
+    ],
+)
+def test_bash_cuts_words_at_the_equals_sign(complete, monkeypatch, words, place, wanted):
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(place))
+    answer = get_completion_class("bash")(cli, {}, "doggan", "_DOGGAN_COMPLETE").complete()
+    assert answer.splitlines() == [f"plain,{value}" for value in wanted]

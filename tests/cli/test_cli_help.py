@@ -9,6 +9,7 @@ import click
 import pytest
 
 from doggan.cli import cli
+from doggan.cli.explore import explore
 from doggan.cli.sections import SECTIONS
 
 
@@ -27,7 +28,7 @@ ALL = dict(commands())
 
 
 def help_of(command, words=("doggan",)):
-    settings = {"max_content_width": 80, "terminal_width": 80, "help_option_names": ["-h", "--help"]}
+    settings = cli.context_settings | {"max_content_width": 80, "terminal_width": 80}
     return command.get_help(click.Context(command, info_name=" ".join(words), **settings))
 
 
@@ -55,16 +56,38 @@ def test_commands_are_in_the_order_of_the_walk():
     assert all(heading in text for heading in SECTIONS)
 
 
-def test_every_command_of_the_contents_exists():
-    for section in SECTIONS.values():
-        for name in section:
-            assert cli.get_command(click.Context(cli), name).name == name
+@pytest.mark.parametrize("group", [cli, explore], ids=["doggan", "explore"])
+def test_every_command_of_the_contents_exists_and_has_one_whole_line(group):
+    lines = help_of(group).splitlines()
+    assert list(group.commands) == group.list_commands(click.Context(group))
+    for name, (_, what) in (row for section in group.sections.values() for row in section.items()):
+        assert group.commands[name].name == name
+        assert what.endswith((".", "?"))
+        (line,) = [line for line in lines if re.match(rf"  .*\b{name} +{re.escape(what)}$", line)]
+        assert len(line) <= 80
+
+
+def test_commands_of_others_can_be_added():
+    from doggan.cli.sections import Contents
+
+    group = Contents("mine", sections={"all": {"toy": ("doggan.cli.toy", "A toy.")}})
+    group.add_command(click.Command("more"))
+    assert group.list_commands(click.Context(group)) == ["toy", "more"]
+    assert len(group.commands) == 2
+    assert group.get_command(click.Context(group), "none") is None
+
+
+def test_explore_shows_an_example():
+    (line,) = [line for line in help_of(explore).splitlines() if line.startswith("Example: ")]
+    _, _, name, *rest = line.removeprefix("Example: ").split()
+    explore.commands[name].make_context(name, rest)
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_a_command_s_help_is_narrow_and_has_examples(words):
     text = help_of(ALL[words], words)
     assert max(map(len, text.splitlines())) <= 80
+    assert len(text.splitlines()) <= 100
     assert "Examples:" in text
     assert any(" ".join(words) in example for example in examples_in(text))
 
@@ -78,7 +101,7 @@ def test_examples_can_be_typed(words):
         if isinstance(command, click.Group):
             name, *rest = rest
             command = command.get_command(click.Context(command), name)
-        command.make_context(name, rest)
+        command.make_context(name, rest, resilient_parsing=False)  # raises for what does not exist or fit
 
 
 def test_options_are_explained():
@@ -112,7 +135,17 @@ def test_what_is_typed_wrong_is_one_line_and_2(doggan, typed, said):
     assert err.count("\n") == 1
 
 
-def test_no_command_is_the_contents(doggan):
-    status, out, err = doggan()
-    assert status == 2
-    assert "From photographs of dogs" in out + err
+@pytest.mark.parametrize(("typed", "said"), [([], "From photographs of dogs"), (["explore"], "What a run has learned")])
+def test_no_command_is_the_contents(doggan, typed, said):
+    status, out, err = doggan(*typed)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_what_nobody_expected_is_a_traceback_and_1(tmp_path):
+    """As the program, since `main` lets it pass."""
+    code = "from doggan.cli import main; import doggan.listing as x; x.list_runs = None; main()"
+    done = subprocess.run([sys.executable, "-c", code, "runs", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "TypeError" in done.stderr

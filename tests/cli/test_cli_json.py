@@ -1,5 +1,6 @@
 """`--json`: one object that a program reads, and nothing else; and exit codes."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -58,6 +59,57 @@ def test_sample(doggan, finished_run, tmp_path):
     assert told["seed"] == 4
     assert len(told["classes"]) == len(finished_run.find_classes([]))
     assert told["samples"] == 3
+
+
+def test_submit(doggan, finished_run, tmp_path, monkeypatch):
+    from doggan.runs import submit as module
+    from doggan.submission import SubmissionCheck
+
+    out = tmp_path / "images.zip"
+    told = SubmissionCheck(out, 12, 64, 3456)  # a run of 32×32 makes none
+    monkeypatch.setattr(module, "write_submission", lambda batches, path, count: None)
+    monkeypatch.setattr(module, "check_submission", lambda path, count: told)
+    step = finished_run.checkpoints.best()[0]
+    assert read(doggan("submit", finished_run.folder, "--count", 12, "--seed", 5, "-o", out, "--json")) == {
+        "path": str(out),
+        "images": 12,
+        "side": 64,
+        "bytes": 3456,
+        "step": step,
+        "weights": "averaged weights",
+        "seed": 5,
+    }
+
+
+def test_demo(doggan, monkeypatch, tmp_path):
+    from doggan import demo as module
+
+    places = [field.name for field in dataclasses.fields(module.DemoResult)][:10]
+    done = module.DemoResult(**{name: tmp_path / name for name in places}, learned=module.Learned(1, 4, 0.5), seconds=7)
+    monkeypatch.setattr(module, "demo", lambda folder, *, seed, progress: progress or done)
+    told = read(doggan("demo", "--out", tmp_path / "new", "--json"))
+    assert told["learned"] == {"kid": 1, "kid_untrained": 4, "spread": 0.5}
+    assert [told[name] for name in places] == [str(tmp_path / name) for name in places]
+
+
+def test_a_dry_run(doggan, finished_run, tiny_toml, monkeypatch):
+    from doggan import runs
+
+    monkeypatch.setattr(runs, "describe_cost", lambda config, images, weights: "two\nlines")  # measures for seconds
+    asked = ("train", finished_run.data_path, "-r", tiny_toml, "--set", "train.epochs=2", "--dry-run")
+    told = read(doggan(*asked, "--json"))
+    assert told["settings"] | {"train.epochs": 2, "train.batch_size": 8, "seed": 0} == told["settings"]
+    assert told["cost"] == ["two", "lines"]
+    assert doggan(*asked)[1].endswith("\n\ntwo\nlines\n")
+
+
+def test_a_mistake_is_a_sentence_all_the_same(doggan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["prepare", "gone"], ["submit", "gone"], ["sample", "gone"], ["train", "gone.npz"], ["runs", "gone"]):
+        status, out, err = doggan(*words, "--json")
+        assert (status, out) == (2, ""), words
+        assert err.startswith("doggan")
+        assert err.count("\n") == 1
 
 
 def test_train_again(doggan, finished_run):

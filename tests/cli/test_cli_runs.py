@@ -75,12 +75,48 @@ def test_without_unicode_bars_are_ascii(folder):
 
 def test_what_is_damaged_is_counted_and_named(folder, doggan):
     (folder / "00000-first" / "config.json").write_text("{")
-    (folder / "00002-third" / "config.json").write_text('{"config": {}}')
+    status, _, err = doggan("runs", folder)
+    assert (status, err) == (0, f"1 folder is left out: it has a damaged {folder}/00000-first/config.json\n")
+    (folder / "00002-third" / "metrics.csv").write_bytes(b"epoch,kimg\n\x00\xff")
+    (folder / "foreign").mkdir()
+    (folder / "foreign" / "config.json").write_text('{"config": {}}')
     status, out, err = doggan("runs", folder)
     assert status == 0
     assert "00001-second" in out
-    assert err.startswith("2 folders have a config.json that is not a run's: ")
-    assert err.count("\n") == 1
+    names = ("00000-first/config.json", "00002-third/metrics.csv", "foreign/config.json")
+    files = ", ".join(f"{folder}/{name}" for name in names)
+    assert err == f"3 folders are left out: they have a damaged {files}\n"
+
+
+def test_a_run_itself_is_a_list_of_one(finished_run, monkeypatch):
+    monkeypatch.chdir(finished_run.folder)
+    assert [run.folder for run in list_runs(".").runs] == [finished_run.folder.name]
+
+
+def test_of_the_inception_score_more_is_better_and_no_number_is_none(folder, doggan):
+    path = folder / "00000-first"
+    record = json.loads((path / "config.json").read_text())
+    record["config"]["train"] |= {"extractor": "inception", "metrics": ["is", "fid"]}
+    (path / "config.json").write_text(json.dumps(record))
+    values = ("1.5", "2.5", "", "nan", "2.0")
+    rows = "".join(f"{i},{i / 10},{value}\n" for i, value in enumerate(values))
+    (path / "metrics.csv").write_text(f"epoch,kimg,inception_score\n{rows}")
+    status, out, _ = doggan("runs", path, "--json")
+    (told,) = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert status == 0
+    assert (told["score"], told["best"], told["scores"]) == ("inception_score", 2.5, [1.5, 2.5, None, 2.0])
+    assert (told["epoch"], told["kimg"]) == (4, 0.4)
+
+
+def test_the_recipe_has_no_column_where_names_say_it(folder, doggan):
+    for name in ("00000-first", "00001-second", "00002-third"):
+        (folder / name).rename(folder / f"{name[:5]}-tiny")
+    head, *lines = doggan("runs", folder)[1].splitlines()
+    assert head.split() == ["run", "state", "kimg", "best", "score", "written"]
+    assert len(lines) == 3
+    kimg = head.index("kimg") + 4
+    assert {line[kimg] for line in lines} == {" "}  # numbers end where their heading does
+    assert all(line[kimg - 1].isdigit() for line in lines)
 
 
 def test_nothing_is_said_to_be_nothing(doggan, tmp_path):
@@ -103,6 +139,6 @@ def test_sparklines():
     assert sparkline([5.0]) == "▁"
     assert sparkline([1, 2, 4, 8, 16, 32, 64, 128]) == "▁▂▃▄▅▆▇█"  # equal ratios, equal steps
     assert sparkline([0.0, 7.0]) == "▁█"
-    assert sparkline([1.0, float("nan"), 2.0]) == "▁ █"
+    assert sparkline([1.0, None, 2.0]) == "▁ █"
     line = sparkline(range(1, 101), width=10)
     assert (len(line), line[0], line[-1]) == (10, "▁", "█")

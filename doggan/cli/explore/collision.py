@@ -7,6 +7,7 @@ import click
 from doggan.cli.options import (
     PATH,
     checkpoint_option,
+    complete_data,
     complete_runs,
     quiet_option,
     raw_option,
@@ -18,8 +19,8 @@ from doggan.startup import load_keras
 
 @click.command()
 @click.argument("source", type=PATH, shell_complete=complete_runs, required=False)
-@click.option("--real", type=PATH, default=None, metavar="NPZ", help="The prepared pictures; of a run by default those "
-              "that it was trained on.")  # fmt: skip
+@click.option("--real", type=PATH, default=None, metavar="NPZ", shell_complete=complete_data,
+              help="The prepared pictures; of a run by default those that it was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("collision.png"), help="The PNG to write.")
 @click.option("--csv", "table", type=PATH, default=None, metavar="CSV", help="Write every collision too.")
 @click.option("--deduplicated", type=PATH, default=None, metavar="NPZ", help="Write the prepared pictures without "

@@ -8,6 +8,7 @@ import click
 from doggan.cli.options import (
     PATH,
     checkpoint_option,
+    complete_data,
     quiet_option,
     run_argument,
 )
@@ -16,8 +17,8 @@ from doggan.startup import load_keras
 
 @click.command()
 @run_argument
-@click.option("--real", type=PATH, default=None, metavar="NPZ", help="Labelled pictures; by default those that the run "
-              "was trained on.")  # fmt: skip
+@click.option("--real", type=PATH, default=None, metavar="NPZ", shell_complete=complete_data,
+              help="Labelled pictures; by default those that the run was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("features.png"), help="The PNG to write.")
 @click.option("--classes", type=click.IntRange(min=0), default=10, help="So many of the most frequent classes; 0 for "
               "all, which may take long.")  # fmt: skip

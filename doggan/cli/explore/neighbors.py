@@ -8,6 +8,7 @@ import click
 from doggan.cli.options import (
     PATH,
     checkpoint_option,
+    complete_data,
     complete_runs,
     quiet_option,
     raw_option,
@@ -19,8 +20,8 @@ from doggan.startup import load_keras
 
 @click.command()
 @click.argument("source", type=PATH, shell_complete=complete_runs)
-@click.option("--real", type=PATH, default=None, metavar="NPZ", help="The prepared pictures; of a run by default those "
-              "that it was trained on.")  # fmt: skip
+@click.option("--real", type=PATH, default=None, metavar="NPZ", shell_complete=complete_data,
+              help="The prepared pictures; of a run by default those that it was trained on.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("neighbors.png"), help="The PNG to write.")
 @click.option("--csv", "table", type=PATH, default=None, metavar="CSV", help="Write every sample's neighbours too.")
 @click.option("--measures", default="l1,l2,inception", help="Some of l1, l2 (of pixels), inception, vgg19, random, "

@@ -7,6 +7,7 @@ import click
 
 from doggan.cli.options import (
     PATH,
+    complete_data,
     quiet_option,
     run_argument,
     seed_option,
@@ -19,8 +20,8 @@ _FEW = 3
 
 @click.command()
 @run_argument
-@click.option("--real", type=PATH, default=None, metavar="NPZ", help="The pictures it was trained on, where they are "
-              "elsewhere now.")  # fmt: skip
+@click.option("--real", type=PATH, default=None, metavar="NPZ", shell_complete=complete_data,
+              help="The pictures it was trained on, where they are elsewhere now.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("overfit.png"), help="The PNG to write.")
 @click.option("--csv", "table", type=PATH, default=None, metavar="CSV", help="Write the figures too.")
 @click.option("--n", type=click.IntRange(min=10), default=1000, help="Pictures of each kind at most.")

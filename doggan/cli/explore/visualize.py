@@ -8,6 +8,7 @@ import click
 from doggan.cli.options import (
     PATH,
     checkpoint_option,
+    complete_data,
     quiet_option,
     run_argument,
     seed_option,
@@ -17,8 +18,8 @@ from doggan.startup import load_keras
 
 @click.command()
 @run_argument
-@click.option("--real", type=PATH, default=None, metavar="NPZ", help="The pictures it was trained on, where they are "
-              "elsewhere now.")  # fmt: skip
+@click.option("--real", type=PATH, default=None, metavar="NPZ", shell_complete=complete_data,
+              help="The pictures it was trained on, where they are elsewhere now.")  # fmt: skip
 @click.option("--out", "-o", type=PATH, default=Path("visualize.png"), help="The PNG to write.")
 @click.option("--layer", "number", type=click.IntRange(min=1), default=None, help="Number of the convolution; the last "
               "by default.")  # fmt: skip
