@@ -113,10 +113,15 @@ def test_of_many_moves_the_last_one_counts(page, studio):
     slider.focus()
     for _ in range(12):
         slider.press("ArrowRight", no_wait_after=True)
-    page.wait_for_timeout(1500)
     value = float(slider.input_value())
     assert value == pytest.approx(1.2)
-    np.testing.assert_array_equal(shown(page), studio.view(Dog(0, moves=(0.0, value))).picture)
+    expected = studio.view(Dog(0, moves=(0.0, value))).picture
+    for _ in range(100):
+        if np.array_equal(shown(page), expected):
+            break
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(300)  # in which an earlier answer would come too late
+    np.testing.assert_array_equal(shown(page), expected)
 
 
 def test_classes_truncation_and_what_is_known(page, studio):
