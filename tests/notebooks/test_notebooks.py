@@ -50,8 +50,8 @@ def values(tool, tiny_toml, home):
     )
     recipe = home / "tiny64.toml"
     recipe.write_text(text)
-    drawn = {"PHOTOGRAPHS": 60}
-    short = {"train.epochs": 2, "train.score_every": 1, "train.checkpoint_every": 1, "train.keep": 20}
+    drawn = {"PHOTOGRAPHS": 48}
+    short = {"train.epochs": 1, "train.score_every": 1, "train.checkpoint_every": 1, "train.keep": 20}
     trained = drawn | {"RECIPE": str(recipe), "SETTINGS": short}
     told = {
         "generator.condition": "embedding",
@@ -139,7 +139,7 @@ def test_links_lead_somewhere(name):
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_it_runs(name, tool, values, home, monkeypatch):
     monkeypatch.chdir(home)
-    tool.draw_input(home, photographs=40)
+    tool.draw_input(home, photographs=24)
     namespace = {"__name__": "__main__", "display": lambda *shown: None}
     try:
         for cell in tool.code_cells(read(name), values[name]):
