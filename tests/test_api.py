@@ -84,6 +84,15 @@ def test_sample_gives_the_pictures_of_the_command(finished_run, doggan, tmp_path
     np.testing.assert_array_equal(read_png(out), grid(pictures))
 
 
+def test_a_mixed_sheet_has_the_pictures_of_sample(finished_run, doggan, tmp_path):
+    out = tmp_path / "sheet.png"
+    assert doggan("sample", finished_run.folder, "--mixed", "--n", 6, "--columns", 3, "--out", out)[0] == 0
+    np.testing.assert_array_equal(read_png(out), grid(sample(finished_run, 6), columns=3))
+    status, _, err = doggan("sample", finished_run.folder, "--mixed", "--class", finished_run.classes.names[0])
+    assert status == 2
+    assert "leave out --class" in err
+
+
 def test_fewer_samples_are_the_first_of_more(finished_run):
     np.testing.assert_array_equal(sample(finished_run.folder, 2, seed=5), sample(finished_run, 3, seed=5)[:2])
 

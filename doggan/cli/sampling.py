@@ -37,6 +37,7 @@ _IN_A_ROW = 8  # samples of a class
 )
 @click.option("--class", "names", multiple=True, metavar="NAME", help="Of a conditional run: only this class; may be "
               "repeated.")  # fmt: skip
+@click.option("--mixed", is_flag=True, help="Of a conditional run: classes as the recipe has them, not a row for each.")
 @click.option("--out", "-o", type=PATH, default=Path("samples.png"), help="The PNG to write.")
 @checkpoint_option
 @raw_option
@@ -51,6 +52,7 @@ def sample(
     run: Path,
     n: int,
     names: tuple[str, ...],
+    mixed: bool,
     out: Path,
     checkpoint: str,
     raw: bool,
@@ -71,6 +73,7 @@ def sample(
       doggan sample runs/00000-dogs-dcgan
       doggan sample runs/00000-dogs-dcgan --n 24 --columns 8 --scale 2 --seed 7
       doggan sample runs/00001-mnist-cgan --class 7
+      doggan sample runs/00002-dogs-best --mixed --n 48 --columns 12 --scale 3
     """
     load_keras()
     from doggan import plots, runs
@@ -78,7 +81,11 @@ def sample(
 
     opened = runs.Run.open(run)
     labels = opened.find_classes(names)
-    in_rows = opened.classes is not None and len(labels) > 1
+    if mixed and (names or opened.classes is None):
+        raise DogganError(
+            f"--mixed is about all classes of a conditional run; leave out {'--class' if names else 'it'} for {run}."
+        )
+    in_rows = opened.classes is not None and len(labels) > 1 and not mixed
     _refuse_beside_rows(opened, in_rows)
     generator, step, weights = runs.load_generator(
         opened, checkpoint, raw=raw, bn_samples=bn_samples, progress=not as_json
@@ -90,10 +97,12 @@ def sample(
         plots.class_sheet(out, rows, kinds, title)
         count, what = rows.shape[1], f"{rows.shape[1]} samples of each of {len(labels)} classes"
     else:
-        asked = np.full(n, labels[0], np.int32) if labels else None
+        one = np.full(n, labels[0], np.int32) if labels else None
+        asked = opened.draw_classes(n, seed) if mixed else one
         pictures = sample_pictures(generator, n, seed=seed, classes=asked, truncation=truncation)
         plots.save_png(out, plots.grid(pictures, columns, scale=scale))
-        count, what = n, f"{n} samples" + (f" of class {kinds[0]}" if kinds else "")
+        of_class = f" of class {kinds[0]}" if kinds and not mixed else ""
+        count, what = n, f"{n} samples{of_class}"
     if as_json:
         made = {"path": str(out), "step": step, "weights": weights, "seed": seed, "classes": kinds, "samples": count}
         click.echo(json.dumps(made, ensure_ascii=False))
@@ -107,7 +116,7 @@ def _refuse_beside_rows(run: "Run", in_rows: bool) -> None:
     if in_rows and given:
         raise DogganError(
             f"The sheet of {run.folder} has a row for each class, and its own layout; leave out {given}, or choose one "
-            "--class."
+            "--class, or --mixed."
         )
 
 
