@@ -8,10 +8,6 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Processes that share the cores take one thread each: a second one mostly waits for its turn, and costs time.
-    for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(_threads, "1")
 
 
 # Files with a few long tests, which must not begin last where two processes share the files.
