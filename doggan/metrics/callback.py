@@ -20,7 +20,7 @@ from doggan.metrics.pictures import Pixels
 from doggan.metrics.scores import check_metrics, compute, score_names
 
 # Whether less is better, of the metrics that can say which of two checkpoints is; prdc is four scores, and cannot.
-_LESS_IS_BETTER = {"fid": True, "mifid": True, "kid": True, "is": False}
+LESS_IS_BETTER = {"fid": True, "mifid": True, "kid": True, "is": False}
 
 Images = NDArray[np.uint8]
 
@@ -78,7 +78,7 @@ class Scorer:
     def rank(self, values: dict[str, float]) -> float:
         """A number that is lower for better scores: the first metric's, or its negative where more is better."""
         value = values[self.names[0][0]]
-        return value if _LESS_IS_BETTER[self.metrics[0]] else -value
+        return value if LESS_IS_BETTER[self.metrics[0]] else -value
 
     @cached_property
     def _real(self) -> NDArray[np.float32]:
@@ -101,10 +101,10 @@ def check_first(metric: str) -> None:
     Raises:
         DogganError: it cannot.
     """
-    if metric not in _LESS_IS_BETTER:
+    if metric not in LESS_IS_BETTER:
         raise DogganError(
             f"The first metric decides which checkpoint is the best, and {metric!r} cannot; put one of "
-            f"{', '.join(_LESS_IS_BETTER)} before it."
+            f"{', '.join(LESS_IS_BETTER)} before it."
         )
 
 

@@ -1,8 +1,10 @@
 """What a report shows of a run's networks: its classes, what its samples are near to, and where it looks."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from doggan.plots.sheets import display_name, read_png
 from doggan.reporting.pictures import Picture, picture, sheet
 from doggan.runs import Run, load_generator
 from doggan.sampling import sample_of_classes
+
+T = TypeVar("T")
 
 _NEIGHBORS = 12
 _HELDOUT = 200  # held-out pictures that say how near is usual
@@ -55,22 +59,18 @@ class Seen:
 def look(run: Run) -> Seen:
     """Sample from the run's best checkpoint, and look at it; what cannot be had is a sentence."""
     problems: dict[str, str] = {}
-    classes: list[tuple[str, Picture]] = []
-    nearest: Nearest | None = None
-    attention: list[Picture] = []
-    try:
-        classes = _classes(run)
-    except DogganError as error:
-        problems["classes"] = str(error)
-    try:
-        nearest = _nearest(run)
-    except DogganError as error:
-        problems["nearest"] = str(error)
-    try:
-        attention = _attention(run)
-    except DogganError as error:
-        problems["attention"] = str(error)
-    return Seen(classes, nearest, attention, problems)
+
+    def tried(name: str, make: Callable[[Run], T], otherwise: T) -> T:
+        try:
+            return make(run)
+        except DogganError as error:
+            problems[name] = str(error)
+            return otherwise
+
+    no_classes: list[tuple[str, Picture]] = []
+    classes = tried("classes", _classes, no_classes)
+    nearest = tried("nearest", _nearest, None)
+    return Seen(classes, nearest, tried("attention", _attention, []), problems)
 
 
 def _classes(run: Run) -> list[tuple[str, Picture]]:

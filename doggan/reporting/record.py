@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from doggan.errors import DogganError
+from doggan.metrics.callback import LESS_IS_BETTER
 from doggan.metrics.extractors import RandomExtractor
 from doggan.metrics.scores import score_names
 from doggan.runs import Run
@@ -19,8 +20,6 @@ from doggan.runs.scores import Comparison
 from doggan.training.checkpoints import examine
 
 T = TypeVar("T")
-
-_HIGHER = ("is",)  # metrics that can come first, of which more is better
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class Record:
         name = self.names_of(metric)[0]
         # A rollback, or damage, may have taken away the checkpoint of a row that is better.
         kept = [row for row in rows if row["step"] == self.best_step]
-        sign = -1 if metric in _HIGHER else 1
+        sign = 1 if LESS_IS_BETTER[metric] else -1
         return name, min(kept or rows, key=lambda row: sign * row[name])
 
     def at(self, row: Row) -> float:

@@ -10,6 +10,7 @@ from doggan.config import Config
 from doggan.data.imageset import ImageSet
 from doggan.errors import DogganError
 from doggan.files import write_text
+from doggan.metrics.callback import LESS_IS_BETTER
 from doggan.recipes import flatten
 from doggan.reporting.curves import curves, score_curves
 from doggan.reporting.networks import look
@@ -23,7 +24,6 @@ from doggan.runs.history import bin_columns
 from doggan.runs.panel import duration
 
 _CONFIDENCE = 1.96  # standard errors on either side of a mean that 19 of 20 true values lie within
-_LOWER = ("fid", "mifid", "kid")  # metrics of which less is better
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def _score_rows(record: Record) -> dict[str, Any]:
 
 def _direction(metrics: Sequence[str]) -> str:
     """Whether less or more is better, in a sentence."""
-    lower = [name for name in metrics if name in _LOWER]
-    higher = [name for name in metrics if name not in _LOWER]
+    lower = [name for name in metrics if LESS_IS_BETTER.get(name)]
+    higher = [name for name in metrics if not LESS_IS_BETTER.get(name)]
     if not higher:
         return "Lower is better."
     if not lower:

@@ -1,12 +1,12 @@
 """The command that trains a run again."""
 
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
 from doggan.config import Config
 from doggan.errors import DogganError
 from doggan.recipes import as_override, as_settings, flatten, load_recipe, override, recipe_names
+from doggan.runs.overrides import changes
 
 _PLAIN = "dogs-dcgan"  # a recipe of our own that a recipe of the user's is told as differing from
 
@@ -16,12 +16,6 @@ def starting_point(config: Config) -> str:
     return config.recipe if config.recipe in recipe_names() else _PLAIN
 
 
-def differences(config: Config) -> Mapping[str, tuple[Any, Any]]:
-    """The settings that differ from the starting point: key → (there, here)."""
-    there, here = flatten(load_recipe(starting_point(config))), flatten(config)
-    return {key: (there[key], value) for key, value in here.items() if there[key] != value}
-
-
 def command(config: Config, data: str) -> str:
     """The command line, a setting a line, ready for a shell; `load_recipe` makes the same configuration of it.
 
@@ -29,8 +23,9 @@ def command(config: Config, data: str) -> str:
         config: of the run.
         data: the `.npz` it was trained on.
     """
-    words = [f"doggan train {shlex.quote(data)} --recipe {starting_point(config)}"]
-    words += [f"--set {_setting(key, value)}" for key, (_, value) in differences(config).items()]
+    start = starting_point(config)
+    words = [f"doggan train {shlex.quote(data)} --recipe {start}"]
+    words += [f"--set {_setting(key, value)}" for key, (_, value) in changes(load_recipe(start), config).items()]
     return " \\\n  ".join(words)
 
 
